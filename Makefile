@@ -1,0 +1,35 @@
+# Every target does its own set-up: `make demo` and `make test` work in a fresh clone.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo dev test lint clean
+
+setup: $(STAMP)
+
+# torch first, so that a CPU build that is already at hand is taken for what the other packages ask.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) scripts/check_python.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bigquery,dev]'
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/headrace demo
+
+dev: setup
+	$(BIN)/headrace dev
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict .
+	$(BIN)/headrace dbt deps --quiet
+	cd dbt_project && ../$(BIN)/sqlfluff lint models examples/saas/models

@@ -1,0 +1,1 @@
+"""Plain Python behind the assets: nothing here imports Dagster."""

@@ -1,0 +1,163 @@
+"""dbt in this process: the project is read once and kept, so that a later command costs its queries."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dagster_project.core.errors import HeadraceError
+from dagster_project.core.settings import PACKAGE_PROJECT, Settings
+
+OnNode = Callable[[str, int, int], None]
+# Unit tests need no data, so they belong to CI; seeds are loaded when their files change.
+_NOT_IN_A_BUILD = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "seed"]
+
+
+class DbtError(HeadraceError):
+    """A dbt command failed."""
+
+
+class Dbt:
+    """The dbt project of the settings, run against the warehouse that an environment names."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Take the settings and the variables that `profiles.yml` reads."""
+        self.project = settings.dbt_project
+        self._state = settings.home / "dbt"
+        self._manifest: Any = None
+        self.environment = {
+            **environment,
+            "DBT_PROJECT_DIR": str(self.project),
+            "DBT_PROFILES_DIR": str(profiles_directory(self.project)),
+            "DBT_TARGET_PATH": str(self.target),
+            "DBT_LOG_PATH": str(self._state / "logs"),
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }
+
+    @property
+    def target(self) -> Path:
+        """Where dbt writes its manifest."""
+        return self._state / "target" / self.project.name
+
+    def install(self) -> None:
+        """Install the packages that the project names, where they are missing.
+
+        Raises:
+            DbtError: dbt cannot install them.
+        """
+        named = any(
+            (self.project / name).is_file() for name in ("packages.yml", "dependencies.yml")
+        )
+        if named and not (self.project / "dbt_packages").is_dir():
+            self.invoke(["deps"])
+
+    def parse(self) -> None:
+        """Read the project from its files; the commands that follow use what was read.
+
+        Raises:
+            DbtError: the project has an error.
+        """
+        self.install()
+        self._manifest = None
+        manifest = self.invoke(["parse"])
+        manifest.build_flat_graph()
+        self._manifest = manifest
+
+    def build(
+        self, arguments: Sequence[str] = (), on_node: OnNode | None = None
+    ) -> Mapping[str, str]:
+        """Build models and run data tests; seeds first, where their files changed.
+
+        Args:
+            arguments: more arguments of `dbt build`, such as `--full-refresh`.
+            on_node: called with a node's name, its number and how many there are, as each ends.
+
+        Returns:
+            The status of each node, by unique id.
+
+        Raises:
+            DbtError: a model or a test failed; the message names each with its error.
+        """
+        if self._manifest is None:
+            self.parse()
+        self._seed(force="--full-refresh" in arguments)
+        outcome = self.invoke(["build", *_NOT_IN_A_BUILD, *arguments], on_node)
+        return {result.node.unique_id: str(result.status) for result in outcome.results}
+
+    def _seed(self, *, force: bool) -> None:
+        seeds = {
+            unique_id: node.checksum.checksum
+            for unique_id, node in self._manifest.nodes.items()
+            if node.resource_type == "seed"
+        }
+        where = "/".join(self.environment.get(key, "") for key in _PLACE)
+        path = self._state / "seeds.json"
+        loaded = json.loads(path.read_text()) if path.is_file() else {}
+        if force or loaded.get(where) != seeds:
+            self.invoke(["seed", "--full-refresh"])
+            path.write_text(json.dumps(loaded | {where: seeds}, indent=2, sort_keys=True))
+
+    def invoke(self, arguments: Sequence[str], on_node: OnNode | None = None) -> Any:  # noqa: ANN401
+        """Run one dbt command quietly; its log is in the home.
+
+        Returns:
+            What dbt's runner returns as the result of that command.
+
+        Raises:
+            DbtError: it failed.
+        """
+        # Imported here: dbt takes a second, and a search needs none of it.
+        from dbt.cli.main import dbtRunner
+
+        def report(event: Any) -> None:  # noqa: ANN401
+            if on_node is not None and event.info.name in {"LogModelResult", "LogTestResult"}:
+                on_node(event.data.node_info.node_name, event.data.index, event.data.total)
+
+        runner = dbtRunner(manifest=self._manifest, callbacks=[report])
+        with _environment(self.environment):
+            outcome = runner.invoke(
+                ["--quiet", "--no-use-colors", "--log-level", "none", *arguments]
+            )
+        if not outcome.success:
+            raise DbtError(_reasons(arguments, outcome, self._state / "logs" / "dbt.log"))
+        return outcome.result
+
+
+# What tells one warehouse from another, among the variables of the profile.
+_PLACE = ("HEADRACE_PG_HOST", "HEADRACE_PG_PORT", "HEADRACE_PG_DATABASE", "HEADRACE_SCHEMA")
+
+
+def profiles_directory(project: Path) -> Path:
+    """The directory of `profiles.yml`: the project's own, else the user's, else the package's."""
+    if (project / "profiles.yml").is_file():
+        return project
+    return Path(os.environ.get("DBT_PROFILES_DIR") or PACKAGE_PROJECT)
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _reasons(arguments: Sequence[str], outcome: Any, log: Path) -> str:  # noqa: ANN401
+    lines = [
+        f"  {result.node.unique_id}: {' '.join((result.message or str(result.status)).split())}"
+        for result in getattr(outcome.result, "results", None) or []
+        if str(result.status) in {"error", "fail", "runtime error"}
+    ]
+    if outcome.exception is not None:
+        lines.append(f"  {outcome.exception}")
+    return "\n".join([f"dbt {arguments[0]} failed (its log: {log}):", *lines])

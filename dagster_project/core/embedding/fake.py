@@ -1,0 +1,30 @@
+"""Vectors that depend on nothing but the text: for tests of logic and benchmarks of everything else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from dagster_project.core.embedding.base import Embeddings, unit_length
+
+
+class FakeEmbedder:
+    """A deterministic pseudo-random unit vector a text, without a model."""
+
+    model_id = "fake-384"
+    dimension = 384
+    max_tokens = 256
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Words of each text, and two."""
+        return [len(text.split()) + 2 for text in texts]
+
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        """A vector seeded by the text's hash."""
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for row, text in enumerate(texts):
+            digest = hashlib.shake_256(text.encode()).digest(self.dimension)
+            vectors[row] = np.frombuffer(digest, dtype=np.uint8).astype(np.float32) - 127.5
+        return Embeddings(unit_length(vectors), np.ones(len(texts), dtype=np.int32))

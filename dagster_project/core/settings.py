@@ -1,0 +1,128 @@
+"""Settings shared by the CLI, Dagster and dbt's profile: environment first, then ``config.json`` in the home."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from dagster_project.core.errors import ConfigurationError
+
+_HERE = Path(__file__).resolve().parents[1]
+# In a clone the dbt package stands beside this one; a wheel carries it inside.
+PACKAGE_PROJECT = next(
+    (path for path in (_HERE.parent / "dbt_project", _HERE / "_dbt_project") if path.is_dir()),
+    _HERE.parent / "dbt_project",
+)
+EXAMPLE_PROJECT = PACKAGE_PROJECT / "examples" / "saas"
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where state lives and what runs on it.
+
+    Attributes:
+        home: directory of all local state (Postgres, LanceDB, Dagster), absolute.
+        dbt_project: directory of the dbt project to run: the package itself, or a consumer of it.
+        postgres_url: the user's own Postgres, or None for the embedded one under ``home``.
+        schema: the schema (dataset) that dbt writes models into.
+        lancedb_uri: directory or object-store URI of the vector store.
+        model: sentence-transformers model name or path; ``fake`` gives deterministic hash vectors.
+    """
+
+    home: Path
+    dbt_project: Path
+    postgres_url: str | None
+    schema: str
+    lancedb_uri: str
+    model: str
+
+    @classmethod
+    def load(cls, home: Path | None = None) -> Settings:
+        """Read the settings of ``home`` (default: ``HEADRACE_HOME``, else ``.headrace`` here).
+
+        Raises:
+            ConfigurationError: a setting that cannot be used, with the place it came from.
+        """
+        home = (home or Path(os.environ.get("HEADRACE_HOME") or ".headrace")).expanduser().resolve()
+        saved = _read_config(home)
+
+        def setting(name: str, default: str) -> str:
+            return os.environ.get(f"HEADRACE_{name.upper()}") or saved.get(name) or default
+
+        dbt_project = Path(setting("dbt_project", str(PACKAGE_PROJECT))).expanduser().resolve()
+        if not (dbt_project / "dbt_project.yml").is_file():
+            raise ConfigurationError(
+                f"HEADRACE_DBT_PROJECT is {dbt_project}, which holds no dbt_project.yml: "
+                "point it at the folder of a dbt project that installs the headrace package."
+            )
+        return cls(
+            home=home,
+            dbt_project=dbt_project,
+            postgres_url=setting("postgres_url", "") or None,
+            schema=setting("schema", "headrace"),
+            lancedb_uri=setting("lancedb_uri", str(home / "lancedb")),
+            model=setting("model", DEFAULT_MODEL),
+        )
+
+    @property
+    def model_id(self) -> str:
+        """The name that every vector of the model carries."""
+        return (
+            "fake-384"
+            if self.model == "fake"
+            else self.model.removeprefix("sentence-transformers/")
+        )
+
+    def save(self, **values: str) -> None:
+        """Keep ``values`` in the home's ``config.json``, where the environment does not say otherwise."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        path = self.home / "config.json"
+        merged = _read_config(self.home) | values
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n")
+        part.replace(path)
+
+
+def _read_config(home: Path) -> dict[str, str]:
+    path = home / "config.json"
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error}): mend it or delete it."
+        ) from error
+    if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
+        raise ConfigurationError(f"{path} must be an object of text values: mend it or delete it.")
+    return content
+
+
+def postgres_environment(url: str, schema: str) -> dict[str, str]:
+    """The environment that dbt's ``profiles.yml`` reads, for the Postgres at ``url``.
+
+    Raises:
+        ConfigurationError: the URL is not ``postgresql://user:password@host:port/database``.
+    """
+    parts = urlsplit(url)
+    if (
+        parts.scheme not in {"postgres", "postgresql"}
+        or not parts.hostname
+        or not parts.path.strip("/")
+    ):
+        raise ConfigurationError(
+            "HEADRACE_POSTGRES_URL must look like postgresql://user:password@host:5432/database "
+            "(the value is not shown here, since it may hold a password)."
+        )
+    return {
+        "HEADRACE_PG_HOST": parts.hostname,
+        "HEADRACE_PG_PORT": str(parts.port or 5432),
+        "HEADRACE_PG_USER": unquote(parts.username or ""),
+        "DBT_ENV_SECRET_HEADRACE_PG_PASSWORD": unquote(parts.password or ""),
+        "HEADRACE_PG_DATABASE": unquote(parts.path.strip("/")),
+        "HEADRACE_SCHEMA": schema,
+    }

@@ -1,0 +1,46 @@
+"""Progress of a build on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from dagster_project.core.dbt import OnNode
+from dagster_project.core.sync import Progress as OnChunks
+
+
+@contextmanager
+def build_progress(console: Console, *, quiet: bool) -> Iterator[tuple[OnNode, OnChunks]]:
+    """Two bars, dbt's nodes and the chunks, and the two functions that move them."""
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", style="bold"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", style="dim"),
+        console=console,
+        disable=quiet,
+        transient=True,
+    )
+    with bars:
+        nodes = bars.add_task("dbt", total=None, detail="")
+        chunks = bars.add_task("index", total=None, detail="", visible=False)
+
+        def on_node(name: str, number: int, total: int) -> None:
+            bars.update(nodes, total=total, completed=number, detail=name)
+
+        def on_chunks(done: int, total: int) -> None:
+            bars.update(chunks, total=total, completed=done, visible=True)
+
+        yield on_node, on_chunks

@@ -1,0 +1,211 @@
+{{ config(
+    materialized='incremental',
+    unique_key='chunk_id',
+    on_schema_change='append_new_columns',
+    indexes=[{'columns': ['batch_id']}, {'columns': ['document_id']}],
+) }}
+
+with documents as (
+
+    select * from {{ ref('rag__documents') }}
+
+),
+
+changed_documents as (
+
+    select
+        document_id,
+        source_name,
+        doc_type,
+        title,
+        body,
+        url,
+        valid_from,
+        valid_to,
+        access,
+        payload,
+        lifecycle_state,
+        source_updated_at,
+        is_deleted
+    from documents
+    {% if is_incremental() -%}
+    where batch_id > (select coalesce(max(batch_id), 0) from {{ this }})
+    {%- endif %}
+
+),
+
+live_documents as (
+
+    select * from changed_documents
+    where not is_deleted
+
+),
+
+chunked as (
+
+    select * from (
+        {{ headrace.chunk_documents('live_documents') }}
+    ) as chunked
+
+),
+
+content as (
+
+    select
+        chunked.*,
+        {{ headrace.hash('chunked.chunk_text') }} as content_hash
+    from chunked
+
+),
+
+-- The same text twice in a document is two chunks, told apart by which occurrence it is.
+occurrences as (
+
+    select
+        content.*,
+        row_number() over (
+            partition by content.document_id, content.content_hash order by content.chunk_index
+        ) as occurrence
+    from content
+
+),
+
+current_chunks as (
+
+    select
+        {{ headrace.hash(headrace.joined([
+            'occurrences.document_id', 'occurrences.content_hash', 'cast(occurrences.occurrence as ' ~ dbt.type_string() ~ ')'
+        ])) }} as chunk_id,
+        occurrences.document_id,
+        live_documents.source_name,
+        live_documents.doc_type,
+        live_documents.title,
+        live_documents.url,
+        occurrences.chunk_index,
+        occurrences.section_path,
+        occurrences.chunk_text,
+        occurrences.header_length,
+        occurrences.content_hash,
+        occurrences.approx_tokens,
+        live_documents.payload,
+        live_documents.access,
+        live_documents.valid_from,
+        live_documents.valid_to,
+        live_documents.lifecycle_state,
+        live_documents.source_updated_at
+    from occurrences
+    inner join live_documents
+        on occurrences.document_id = live_documents.document_id
+
+),
+
+-- What a row says beside its text: a change of it rewrites the row and keeps the vector.
+described_chunks as (
+
+    select
+        current_chunks.*,
+        {{ headrace.hash(headrace.joined([
+            'current_chunks.source_name', 'current_chunks.doc_type', 'current_chunks.title',
+            "coalesce(current_chunks.url, '')",
+            'cast(current_chunks.chunk_index as ' ~ dbt.type_string() ~ ')',
+            'current_chunks.section_path', 'current_chunks.payload',
+            headrace.array_to_text('current_chunks.access'),
+            "coalesce(" ~ headrace.date_text('current_chunks.valid_from') ~ ", '')",
+            "coalesce(" ~ headrace.date_text('current_chunks.valid_to') ~ ", '')",
+            'current_chunks.lifecycle_state', headrace.timestamp_text('current_chunks.source_updated_at'),
+        ])) }} as row_hash
+    from current_chunks
+
+),
+
+batch as (
+
+    select coalesce(max(batch_id), 0) as batch_id from documents
+
+)
+{% if is_incremental() %},
+
+stored_chunks as (
+
+    select stored.*
+    from {{ this }} as stored
+    inner join changed_documents
+        on stored.document_id = changed_documents.document_id
+
+)
+{% endif %}
+
+select
+    described_chunks.chunk_id,
+    described_chunks.document_id,
+    described_chunks.source_name,
+    described_chunks.doc_type,
+    described_chunks.title,
+    described_chunks.url,
+    cast(described_chunks.chunk_index as {{ dbt.type_int() }}) as chunk_index,
+    described_chunks.section_path,
+    described_chunks.chunk_text,
+    cast(described_chunks.header_length as {{ dbt.type_int() }}) as header_length,
+    described_chunks.content_hash,
+    cast(described_chunks.approx_tokens as {{ dbt.type_int() }}) as approx_tokens,
+    described_chunks.payload,
+    described_chunks.access,
+    described_chunks.valid_from,
+    described_chunks.valid_to,
+    described_chunks.lifecycle_state,
+    described_chunks.source_updated_at,
+    described_chunks.row_hash,
+    batch.batch_id,
+    {% if is_incremental() -%}
+    -- The run that made the text, not the run that last touched its row.
+    coalesce(
+        case when not stored_chunks.is_deleted then stored_chunks.dbt_invocation_id end, '{{ invocation_id }}'
+    ) as dbt_invocation_id,
+    {%- else -%}
+    '{{ invocation_id }}' as dbt_invocation_id,
+    {%- endif %}
+    false as is_deleted
+from described_chunks
+cross join batch
+{% if is_incremental() -%}
+left join stored_chunks
+    on described_chunks.chunk_id = stored_chunks.chunk_id
+where
+    stored_chunks.chunk_id is null
+    or stored_chunks.is_deleted
+    or stored_chunks.row_hash <> described_chunks.row_hash
+
+union all
+
+-- A chunk that went leaves a tombstone without its text, so that every reader hears of it.
+select
+    stored_chunks.chunk_id,
+    stored_chunks.document_id,
+    stored_chunks.source_name,
+    stored_chunks.doc_type,
+    stored_chunks.title,
+    stored_chunks.url,
+    stored_chunks.chunk_index,
+    stored_chunks.section_path,
+    '' as chunk_text,
+    0 as header_length,
+    stored_chunks.content_hash,
+    0 as approx_tokens,
+    '{}' as payload,
+    stored_chunks.access,
+    stored_chunks.valid_from,
+    stored_chunks.valid_to,
+    'deleted' as lifecycle_state,
+    changed_documents.source_updated_at,
+    '' as row_hash,
+    batch.batch_id,
+    '{{ invocation_id }}' as dbt_invocation_id,
+    true as is_deleted
+from stored_chunks
+inner join changed_documents
+    on stored_chunks.document_id = changed_documents.document_id
+cross join batch
+left join described_chunks
+    on stored_chunks.chunk_id = described_chunks.chunk_id
+where described_chunks.chunk_id is null and not stored_chunks.is_deleted
+{%- endif %}

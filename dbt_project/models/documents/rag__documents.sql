@@ -1,0 +1,153 @@
+{{ config(
+    materialized='incremental',
+    unique_key='document_id',
+    on_schema_change='append_new_columns',
+    indexes=[{'columns': ['batch_id']}],
+) }}
+
+with incoming as (
+
+    select * from {{ ref('rag__incoming') }}
+    where refused_because is null
+
+),
+
+hashed as (
+
+    select
+        incoming.*,
+        {{ headrace.document_hash('incoming') }} as document_hash
+    from incoming
+
+),
+{% if is_incremental() %}
+stored as (
+
+    select * from {{ this }}
+
+),
+
+-- A document without a date of change was changed when it was first seen so.
+current_documents as (
+
+    select
+        hashed.document_id,
+        hashed.source_name,
+        hashed.doc_type,
+        hashed.title,
+        hashed.body,
+        hashed.url,
+        hashed.owner,
+        hashed.language,
+        hashed.valid_from,
+        hashed.valid_to,
+        hashed.version_family,
+        hashed.version_date,
+        hashed.review_by,
+        hashed.access,
+        hashed.payload,
+        coalesce(
+            hashed.source_updated_at,
+            case when hashed.document_hash = stored.document_hash then stored.source_updated_at end,
+            {{ headrace.now() }}
+        ) as source_updated_at,
+        hashed.is_deleted,
+        hashed.document_hash
+    from hashed
+    left join stored
+        on hashed.document_id = stored.document_id
+
+    union all
+
+    -- What is no longer there leaves a row without its text.
+    select
+        stored.document_id,
+        stored.source_name,
+        stored.doc_type,
+        stored.title,
+        '' as body,
+        stored.url,
+        stored.owner,
+        stored.language,
+        stored.valid_from,
+        stored.valid_to,
+        stored.version_family,
+        stored.version_date,
+        stored.review_by,
+        stored.access,
+        stored.payload,
+        case when stored.is_deleted then stored.source_updated_at else {{ headrace.now() }} end as source_updated_at,
+        true as is_deleted,
+        stored.document_hash
+    from stored
+    left join hashed
+        on stored.document_id = hashed.document_id
+    where hashed.document_id is null
+
+),
+{% else %}
+current_documents as (
+
+    select
+        document_id,
+        source_name,
+        doc_type,
+        title,
+        body,
+        url,
+        owner,
+        language,
+        valid_from,
+        valid_to,
+        version_family,
+        version_date,
+        review_by,
+        access,
+        payload,
+        coalesce(source_updated_at, {{ headrace.now() }}) as source_updated_at,
+        is_deleted,
+        document_hash
+    from hashed
+
+),
+{% endif %}
+states as (
+
+    {{ headrace.lifecycle_states('current_documents') }}
+
+)
+
+select
+    current_documents.document_id,
+    current_documents.source_name,
+    current_documents.doc_type,
+    current_documents.title,
+    current_documents.body,
+    current_documents.url,
+    current_documents.owner,
+    current_documents.language,
+    current_documents.valid_from,
+    current_documents.valid_to,
+    current_documents.version_family,
+    current_documents.version_date,
+    current_documents.review_by,
+    current_documents.access,
+    current_documents.payload,
+    current_documents.source_updated_at,
+    current_documents.is_deleted,
+    states.lifecycle_state,
+    current_documents.document_hash,
+    {{ headrace.next_batch_id(this) }} as batch_id,
+    '{{ invocation_id }}' as dbt_invocation_id
+from current_documents
+inner join states
+    on current_documents.document_id = states.document_id
+{% if is_incremental() -%}
+left join stored
+    on current_documents.document_id = stored.document_id
+where
+    stored.document_id is null
+    or stored.document_hash <> current_documents.document_hash
+    or stored.lifecycle_state <> states.lifecycle_state
+    or stored.source_updated_at <> current_documents.source_updated_at
+{%- endif %}

@@ -1,0 +1,1 @@
+"""BigQuery without BigQuery: an emulator that runs, and ZetaSQL that judges."""

@@ -1,0 +1,185 @@
+"""Every query that dbt compiles for BigQuery is BigQuery SQL, on an empty warehouse and on a full one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from . import zetasql_wire
+from .compiled_project import Node, Project
+from .emulator import REPOSITORY, Emulator
+from .zetasql_judge import Judge, RefusedSQL, Schema
+
+DATASET = "headrace"
+APPLICATION_TABLES = REPOSITORY / "dagster_project" / "demo" / "schema.sql"
+# Tables that the package reads where they exist, each in the shape of the model that reads it.
+OPTIONAL_SOURCES = {
+    "headrace_ops.raw_documents": "doc_ingested",
+    "headrace_ops.quarantine": "rag__quarantine",
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the judge said of a compiled project.
+
+    Attributes:
+        schemas: columns of each model that it could analyze, by the model's name.
+        failures: what BigQuery would refuse, each with the model, the place and the line.
+        sql: the compiled query of each node, by its name.
+    """
+
+    schemas: Mapping[str, Schema]
+    failures: list[str]
+    sql: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def project(bigquery_emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("dbt"), bigquery_emulator, DATASET)
+
+
+@pytest.fixture(scope="module")
+def given_schemas(project: Project, bigquery_emulator: Emulator) -> dict[str, Schema]:
+    """Schema of each table that no model makes, by its full name: the application's, and seeds."""
+    types = application_types()
+    schemas = {
+        source.relation: types[source.name]
+        for source in project.sources()
+        if source.name not in OPTIONAL_SOURCES
+    }
+    for dataset in {relation.split(".")[1] for relation in schemas} | {DATASET}:
+        bigquery_emulator.client().create_dataset(dataset, timeout=30)
+    for relation, schema in schemas.items():
+        create_table(bigquery_emulator, relation, schema)
+    project.dbt("seed")
+    for node in project.compile():
+        if node.kind == "seed":
+            table = bigquery_emulator.client().get_table(node.relation, timeout=30)
+            schemas[node.relation] = {field.name: field.field_type for field in table.schema}
+    return schemas
+
+
+@pytest.fixture(scope="module")
+def first_run(project: Project, given_schemas: dict[str, Schema]) -> Judgement:
+    """The project as it compiles when no model has been built."""
+    return judge_nodes(project.compile(), given_schemas)
+
+
+@pytest.fixture(scope="module")
+def later_run(
+    project: Project,
+    given_schemas: dict[str, Schema],
+    first_run: Judgement,
+    bigquery_emulator: Emulator,
+) -> Judgement:
+    """The project as it compiles when every table exists: the incremental branches."""
+    assert not first_run.failures, "the first run says why"
+    schemas = dict(given_schemas)
+    for source in project.sources():
+        if source.name in OPTIONAL_SOURCES:
+            schemas[source.relation] = first_run.schemas[OPTIONAL_SOURCES[source.name]]
+            dataset = source.relation.split(".")[1]
+            bigquery_emulator.client().create_dataset(dataset, exists_ok=True, timeout=30)
+            create_table(bigquery_emulator, source.relation, schemas[source.relation])
+    for node in project.compile():
+        if node.materialized == "incremental":
+            create_table(bigquery_emulator, node.relation, first_run.schemas[node.name])
+            schemas[node.relation] = first_run.schemas[node.name]
+    return judge_nodes(project.compile(), schemas)
+
+
+def test_the_first_run_is_bigquery_sql(first_run: Judgement) -> None:
+    assert not first_run.failures, "\n\n".join(["", *first_run.failures])
+    assert "rag__chunks" in first_run.schemas
+
+
+def test_later_runs_are_bigquery_sql(first_run: Judgement, later_run: Judgement) -> None:
+    assert not later_run.failures, "\n\n".join(["", *later_run.failures])
+    # Else it would be the first run once more.
+    for name in ("rag__documents", "rag__chunks", "doc_ingested", "rag__quarantine"):
+        assert later_run.sql[name] != first_run.sql[name], name
+    assert later_run.schemas == first_run.schemas
+
+
+def test_a_refused_model_is_named_with_its_place(given_schemas: dict[str, Schema]) -> None:
+    relation = next(iter(given_schemas))
+    broken = Node(
+        name="sem_broken",
+        kind="model",
+        relation=f"test-proj.{DATASET}.sem_broken",
+        materialized="view",
+        path="models/sem_broken.sql",
+        contract={},
+        sql=f"select\n    1 as one,\n    updated_at::date as day\nfrom `{relation}`",
+    )
+    downstream = Node(
+        name="sem_after",
+        kind="model",
+        relation=f"test-proj.{DATASET}.sem_after",
+        materialized="view",
+        path="models/sem_after.sql",
+        contract={"number": "STRING"},
+        sql="select 1 as number",
+    )
+    failures = judge_nodes([broken, downstream], given_schemas).failures
+    assert len(failures) == 2
+    assert failures[0].startswith("model sem_broken (models/sem_broken.sql): Syntax error")
+    assert "line 3:     updated_at::date as day" in failures[0]
+    assert "contract" in failures[1]
+
+
+def judge_nodes(nodes: list[Node], tables: Mapping[str, Schema]) -> Judgement:
+    """Analyze ``nodes`` in order, each against ``tables`` and the columns of the nodes before it."""
+    judge = Judge(tables)
+    judgement = Judgement({}, [], {node.name: node.sql for node in nodes})
+    schemas = dict(judgement.schemas)
+    for node in nodes:
+        if node.kind == "seed":
+            continue
+        try:
+            if node.kind == "test":
+                judge.analyze(node.sql)
+                continue
+            schema = judge.table_schema(node.sql)
+            check_contract(node, schema)
+        except RefusedSQL as refusal:
+            judgement.failures.append(f"{node.kind} {node.name} ({node.path}): {refusal}")
+            continue
+        schemas[node.name] = schema
+        judge.add_table(node.relation, schema)
+    return Judgement(schemas, judgement.failures, judgement.sql)
+
+
+def check_contract(node: Node, schema: Schema) -> None:
+    """Refuse a model whose columns are not those of its enforced contract."""
+    promised = {
+        name: zetasql_wire.type_name(zetasql_wire.parse_type(data_type))
+        for name, data_type in node.contract.items()
+    }
+    if promised and promised != schema:
+        wrong = promised.items() ^ schema.items()
+        raise RefusedSQL(f"The contract and the columns differ: {sorted(wrong)}.", node.sql)
+
+
+def application_types() -> dict[str, Schema]:
+    """BigQuery's types for the application's tables, by ``schema.table``, from their Postgres DDL."""
+    return {
+        f"{create.this.this.db}.{create.this.this.name}": {
+            column.name: column.kind.sql("bigquery")
+            for column in create.find_all(exp.ColumnDef)
+            if column.kind is not None
+        }
+        for create in sqlglot.parse(APPLICATION_TABLES.read_text(), dialect="postgres")
+        if isinstance(create, exp.Create) and create.kind == "TABLE"
+    }
+
+
+def create_table(emulator: Emulator, relation: str, schema: Schema) -> None:
+    """Make an empty table in the emulator."""
+    columns = ", ".join(f"`{name}` {data_type}" for name, data_type in schema.items())
+    emulator.query(f"create or replace table `{relation}` ({columns})")

@@ -115,7 +115,10 @@ class Dbt:
 
         def report(event: Any) -> None:  # noqa: ANN401
             if on_node is not None and event.info.name in {"LogModelResult", "LogTestResult"}:
-                on_node(event.data.node_info.node_name, event.data.index, event.data.total)
+                # Models name the count `total`, tests `num_models`.
+                fields = {field.name for field in event.data.DESCRIPTOR.fields}
+                total = event.data.total if "total" in fields else event.data.num_models
+                on_node(event.data.node_info.node_name, event.data.index, total)
 
         runner = dbtRunner(manifest=self._manifest, callbacks=[report])
         with _environment(self.environment):

@@ -50,7 +50,7 @@ class Node:
         materialized: how it is kept: ``view``, ``table``, ``incremental``, ``ephemeral``, …
         path: its file within its package, for messages.
         contract: type of each column, where its contract is enforced; else empty.
-        sql: the compiled query; empty for a seed.
+        sql: the query; empty for a seed, and before `Project.compile`.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Node:
 
 
 class Project:
-    """A copy of the example project and of the package beside it, so that no other run meets this one.
+    """A copy of the example project, with the package beside it, that no other run meets.
 
     Args:
         scratch: an empty directory for the copy.
@@ -72,7 +72,7 @@ class Project:
     """
 
     def __init__(self, scratch: Path, emulator: Emulator, dataset: str) -> None:
-        """Copy the project and install its packages."""
+        """Copy the project, install its packages and parse it."""
         copy = scratch / "dbt_project"
         ignored = shutil.ignore_patterns("target", "dbt_packages", "logs", "package-lock.yml")
         shutil.copytree(DBT_PROJECT, copy, ignore=ignored)
@@ -85,19 +85,23 @@ class Project:
             "DBT_LOG_PATH": str(scratch / "logs"),
         }
         self.dbt("deps")
+        self.dbt("parse")
 
     def sources(self) -> list[Source]:
         """The sources that the project's models read."""
-        self.dbt("parse")
         return [
             Source(f"{source['source_name']}.{source['name']}", _full_name(source))
             for source in self._manifest()["sources"].values()
         ]
 
-    def compile(self) -> list[Node]:
+    def nodes(self) -> list[Node]:
         """Every seed, model, snapshot and data test, each after those that it reads."""
-        self.dbt("compile")
         return list(_nodes(self._manifest()))
+
+    def compile(self) -> list[Node]:
+        """The nodes, with the SQL that dbt would run now."""
+        self.dbt("compile")
+        return self.nodes()
 
     def dbt(self, *arguments: str) -> str:
         """Run a dbt command in the project and give its output.
@@ -128,10 +132,10 @@ class Project:
 
 
 def _nodes(manifest: Mapping[str, Any]) -> Iterator[Node]:
-    nodes = {
-        key: node for key, node in manifest["nodes"].items() if node["resource_type"] in KINDS
+    nodes = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in KINDS}
+    parents = {
+        key: nodes.keys() & node["depends_on"].get("nodes", []) for key, node in nodes.items()
     }
-    parents = {key: nodes.keys() & node["depends_on"].get("nodes", []) for key, node in nodes.items()}
     for key in TopologicalSorter(parents).static_order():
         node = nodes[key]
         enforced = (node["config"].get("contract") or {}).get("enforced", False)

@@ -1,12 +1,13 @@
-"""The package's macros as SQL: the same Jinja compiled for Postgres and for BigQuery, without either."""
+"""The package's macros as SQL: the same Jinja compiled for Postgres and for BigQuery."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ RENDER_SECONDS = 120
 NOWHERE = {
     "HEADRACE_PG_HOST": "127.0.0.1",
     "HEADRACE_PG_PORT": "1",
+    "HEADRACE_PG_DATABASE": "headrace",
     "HEADRACE_BQ_METHOD": "oauth-secrets",
     "DBT_ENV_SECRET_HEADRACE_BQ_TOKEN": "a-token-that-nobody-takes",
     "HEADRACE_BQ_PROJECT": "test-proj",
@@ -35,12 +37,15 @@ class Rendered:
     bigquery: str
 
 
-def render(snippets: Sequence[str], scratch: Path) -> dict[str, Rendered]:
+def render(
+    snippets: Sequence[str], scratch: Path, variables: Mapping[str, object] | None = None
+) -> dict[str, Rendered]:
     """Compile pieces of Jinja that call the package's macros, such as ``{{ headrace.hash('x') }}``.
 
     Args:
         snippets: the pieces; one may refer to a seed of the package, not to its models.
         scratch: a directory for a copy of the package's macros and seeds.
+        variables: values of dbt variables that are not to be the package's defaults.
 
     Returns:
         The SQL of each snippet, by the snippet.
@@ -56,20 +61,26 @@ def render(snippets: Sequence[str], scratch: Path) -> dict[str, Rendered]:
         shutil.copy(DBT_PROJECT / name, package / name)
     for number, snippet in enumerate(snippets):
         (package / "analyses" / f"snippet_{number}.sql").write_text(snippet)
-    compiled = {target: _compile(package, target) for target in ("postgres", "bigquery")}
+    compiled = {
+        target: _compile(package, target, variables or {}) for target in ("postgres", "bigquery")
+    }
     return {
         snippet: Rendered(
-            **{target: (folder / f"snippet_{number}.sql").read_text() for target, folder in compiled.items()}
+            **{
+                target: (folder / f"snippet_{number}.sql").read_text()
+                for target, folder in compiled.items()
+            }
         )
         for number, snippet in enumerate(snippets)
     }
 
 
-def _compile(package: Path, target: str) -> Path:
+def _compile(package: Path, target: str, variables: Mapping[str, object]) -> Path:
     """Compile in a process of its own, since dbt keeps one adapter a process."""
     target_path = package / f"target-{target}"
     command = [str(Path(sys.executable).with_name("dbt")), "compile", "--target", target]
     command += ["--target-path", str(target_path), "--no-populate-cache", "--no-introspect"]
+    command += ["--vars", json.dumps(variables)]
     try:
         done = subprocess.run(
             command,

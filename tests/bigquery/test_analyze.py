@@ -1,4 +1,4 @@
-"""Every query that dbt compiles for BigQuery is BigQuery SQL, on an empty warehouse and on a full one."""
+"""Every query that dbt compiles for BigQuery is BigQuery SQL, in the first run and in later ones."""
 
 from __future__ import annotations
 
@@ -57,10 +57,12 @@ def given_schemas(project: Project, bigquery_emulator: Emulator) -> dict[str, Sc
     for relation, schema in schemas.items():
         create_table(bigquery_emulator, relation, schema)
     project.dbt("seed")
-    for node in project.compile():
+    for node in project.nodes():
         if node.kind == "seed":
             table = bigquery_emulator.client().get_table(node.relation, timeout=30)
-            schemas[node.relation] = {field.name: field.field_type for field in table.schema}
+            schemas[node.relation] = {
+                column.name: column.to_standard_sql().type.type_kind.name for column in table.schema
+            }
     return schemas
 
 
@@ -86,7 +88,7 @@ def later_run(
             dataset = source.relation.split(".")[1]
             bigquery_emulator.client().create_dataset(dataset, exists_ok=True, timeout=30)
             create_table(bigquery_emulator, source.relation, schemas[source.relation])
-    for node in project.compile():
+    for node in project.nodes():
         if node.materialized == "incremental":
             create_table(bigquery_emulator, node.relation, first_run.schemas[node.name])
             schemas[node.relation] = first_run.schemas[node.name]
@@ -134,7 +136,7 @@ def test_a_refused_model_is_named_with_its_place(given_schemas: dict[str, Schema
 
 
 def judge_nodes(nodes: list[Node], tables: Mapping[str, Schema]) -> Judgement:
-    """Analyze ``nodes`` in order, each against ``tables`` and the columns of the nodes before it."""
+    """Analyze ``nodes`` in order, against ``tables`` and the columns of the nodes before."""
     judge = Judge(tables)
     judgement = Judgement({}, [], {node.name: node.sql for node in nodes})
     schemas = dict(judgement.schemas)
@@ -167,7 +169,7 @@ def check_contract(node: Node, schema: Schema) -> None:
 
 
 def application_types() -> dict[str, Schema]:
-    """BigQuery's types for the application's tables, by ``schema.table``, from their Postgres DDL."""
+    """The application's tables in BigQuery's types, by ``schema.table``, from their Postgres DDL."""
     return {
         f"{create.this.this.db}.{create.this.this.name}": {
             column.name: column.kind.sql("bigquery")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .rendering import Rendered, render
+from .text_samples import PIECES
 from .zetasql_judge import Judge
 
 UTC = datetime.timezone.utc
@@ -25,14 +26,6 @@ POSTGRES_TYPES = {
     "BOOL": "boolean",
 }
 
-# What breaks text: line ends, control characters, characters beyond 16 bits, joined and combined ones,
-# case that changes the length, quotes, backslashes, and what Markdown and regular expressions mean by it.
-PIECES = [
-    *["\r\n", "\n", "\r", "\t", " ", "  ", "\x01", "\x0b", "\x0c", "\x1f", "\x7f", "\x85", "\xa0"],
-    *["\u2028", "\ufeff", "é", "e\u0301", "ß", "İ", "ﬁ", "中文", "가", "हि", "😀", "👩\u200d💻", "🇩🇪"],
-    *["'", '"', "\\", "\\n", "$1", "%s", "{{", "`", "```", "# ", "## a", "- b", "| c |", "> d", "* *"],
-    *["a", "Ab", "0", "12", ".", "! ", "? ", "…", "—", "[x](y)", "=", "===", "---", "1. ", "~~~"],
-]
 # Postgres holds no NUL, and UTF-8 no lone surrogate.
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
 TEXT = st.lists(st.sampled_from(PIECES) | st.text(CHARACTERS, max_size=4), max_size=8).map("".join)
@@ -87,6 +80,12 @@ def json_value(text: object) -> object:
     return json.loads(str(text))
 
 
+def parts_of(join: str) -> str:
+    """Jinja for the array of the parts that a join adds to the row of column x, in order."""
+    source = "array(select part.value from (select x as line) as source "
+    return f"{source!r} ~ {join} ~ ' order by part.position)'"
+
+
 X = {"x": "STRING"}
 XY = {"x": "STRING", "y": "STRING"}
 # Postgres' concat() takes null for an empty text, BigQuery's gives null: these get no nulls.
@@ -122,6 +121,10 @@ EXPRESSIONS = [
     Expression("headrace.literal_array([])"),
     Expression("headrace.array_to_text('a', ', ')", {"a": "ARRAY<STRING>"}),
     Expression("headrace.array_length('a')", {"a": "ARRAY<STRING>"}),
+    Expression(parts_of("headrace.split_rows('source.line', headrace.newline())"), X),
+    Expression(parts_of("headrace.split_rows('source.line', \"' '\")"), X),
+    Expression(parts_of("headrace.split_rows('source.line', headrace.character(31))"), X),
+    Expression(parts_of("headrace.slice_rows('source.line', 3)"), X),
     Expression("headrace.date_text('d')", {"d": "DATE"}),
     Expression("headrace.days_between('d', 'e')", {"d": "DATE", "e": "DATE"}),
     Expression("headrace.utc_date('t')", {"t": "TIMESTAMP"}),
@@ -201,7 +204,19 @@ def test_an_expression_has_the_same_value_on_both(
     check()
 
 
-LITERALS = ["it's", "a \\ b", "\\", "\\n", '"', "'''", "%s {{ x }}", "é😀", "$1", "--", "two\nlines"]
+LITERALS = [
+    "it's",
+    "a \\ b",
+    "\\",
+    "\\n",
+    '"',
+    "'''",
+    "%s {{ x }}",
+    "é😀",
+    "$1",
+    "--",
+    "two\nlines",
+]
 
 
 @pytest.mark.parametrize("value", LITERALS)

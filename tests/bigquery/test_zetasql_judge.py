@@ -51,7 +51,8 @@ def test_a_table_is_found_however_its_name_is_quoted(judge: Judge, name: str) ->
         "select json_value(payload, '$.a') as a, to_json_string(json_object('b', id)) as b"
         " from rag.t",
         "select part.value, part.place from rag.t cross join unnest(array(select as struct"
-        " piece as value, place from unnest(split(body, ',')) as piece with offset as place)) as part",
+        " piece as value, place from unnest(split(body, ',')) as piece with offset as place))"
+        " as part",
         "select cast(id as integer) as id, cast(body as decimal) as amount from rag.t",
         "select left_side.id from rag.t as left_side left join rag.u as right_side"
         " on left_side.id = right_side.id and left_side.moment > right_side.moment",
@@ -200,7 +201,9 @@ def test_an_expression_that_fails_on_a_row_says_why(judge: Judge) -> None:
 
 
 def test_a_query_reads_the_rows_it_is_given() -> None:
-    judge = Judge({"p.d.words": {"id": "INT64", "words": "ARRAY<STRING>"}, "p.d.nothing": {"id": "INT64"}})
+    judge = Judge(
+        {"p.d.words": {"id": "INT64", "words": "ARRAY<STRING>"}, "p.d.nothing": {"id": "INT64"}}
+    )
     rows = {
         "p.d.words": [{"id": 1, "words": ["b", "a"]}, {"id": 2, "words": []}],
         "p.d.nothing": [],

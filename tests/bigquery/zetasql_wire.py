@@ -67,7 +67,13 @@ FUNCTIONS_NOT_IN_BIGQUERY = (
     "ARRAY_INCLUDES_ANY",
     "ARRAY_INCLUDES_ALL",
 )
-SCALARS = {"bool_value", "int64_value", "double_value", "string_value", "bytes_value", "json_value"}
+FIELDS: dict[type, str] = {
+    bool: "bool_value",
+    int: "int64_value",
+    float: "double_value",
+    str: "string_value",
+    bytes: "bytes_value",
+}
 EPOCH = datetime.date(1970, 1, 1)
 
 
@@ -172,39 +178,29 @@ def type_name(type_: Message) -> str:
 def encode(value: object) -> Message:
     """A Python value as ZetaSQL's, of the type that ZetaSQL expects.
 
-    None, bool, int, float, str, bytes, date and aware datetime are themselves; a list is an ARRAY, a
-    dict a STRUCT with its fields in the order of the type.
+    None, bool, int, float, str, bytes, date and aware datetime are themselves; a list is an ARRAY,
+    a dict a STRUCT with its fields in the order of the type.
 
     Raises:
         TypeError: a value of another type.
     """
     encoded = value_pb2.ValueProto()
-    # bool before int and datetime before date: each is also the other.
-    match value:
-        case None:
-            pass
-        case list():
-            encoded.array_value.SetInParent()
-            encoded.array_value.element.extend(encode(item) for item in value)
-        case dict():
-            encoded.struct_value.SetInParent()
-            encoded.struct_value.field.extend(encode(item) for item in value.values())
-        case datetime.datetime():
-            encoded.timestamp_value.FromDatetime(value)
-        case datetime.date():
-            encoded.date_value = (value - EPOCH).days
-        case bool():
-            encoded.bool_value = value
-        case int():
-            encoded.int64_value = value
-        case float():
-            encoded.double_value = value
-        case str():
-            encoded.string_value = value
-        case bytes():
-            encoded.bytes_value = value
-        case _:
-            raise TypeError(f"A {type(value).__name__} has no ZetaSQL value here.")
+    if value is None:
+        return encoded
+    if isinstance(value, list):
+        encoded.array_value.SetInParent()
+        encoded.array_value.element.extend(encode(item) for item in value)
+    elif isinstance(value, dict):
+        encoded.struct_value.SetInParent()
+        encoded.struct_value.field.extend(encode(item) for item in value.values())
+    elif isinstance(value, datetime.datetime):
+        encoded.timestamp_value.FromDatetime(value)
+    elif isinstance(value, datetime.date):
+        encoded.date_value = (value - EPOCH).days
+    elif type(value) in FIELDS:
+        setattr(encoded, FIELDS[type(value)], value)
+    else:
+        raise TypeError(f"A {type(value).__name__} has no ZetaSQL value here.")
     return encoded
 
 
@@ -218,7 +214,7 @@ def decode(value: Message, type_: Message) -> Any:  # noqa: ANN401
     if field is None:
         return None
     content = getattr(value, field)
-    if field in SCALARS:
+    if field == "json_value" or field in FIELDS.values():
         return content
     if field == "array_value":
         return [decode(item, type_.array_type.element_type) for item in content.element]

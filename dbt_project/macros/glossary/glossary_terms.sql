@@ -7,7 +7,7 @@
 {% macro glossary_terms() -%}
     {%- set groups = namespace(all=[]) -%}
     {%- for entry in headrace.glossary_entries() -%}
-        {%- set joined = namespace(entries=[entry], keys=entry.keys, others=[]) -%}
+        {%- set joined = namespace(entries=[entry], keys=entry["keys"], others=[]) -%}
         {%- for group in groups.all -%}
             {%- if group['keys'] | select('in', joined.keys) | list -%}
                 {%- set joined.entries = group['entries'] + joined.entries -%}

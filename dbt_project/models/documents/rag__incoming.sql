@@ -7,7 +7,7 @@ with incoming as (
     select
         '{{ model }}' as document_model,
         {{ headrace.document_columns() | join(',\n        ') }}
-    from {{ ref(model) }}
+    from {{ ref(model) if loop.index <= 2 else ref(project_name, model) }}
     {% if not loop.last %}
     union all
     {% endif %}

@@ -1,0 +1,46 @@
+"""One embedded Postgres a session; every test that builds has a database of its own on it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from dagster_project.core.build import Headrace
+from dagster_project.core.postgres import EmbeddedPostgres
+from dagster_project.core.settings import PACKAGE_PROJECT, Settings
+from psycopg import sql
+
+os.environ["HEADRACE_PG_FAST"] = "1"
+for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
+    if name not in {"HEADRACE_PG_FAST", "HEADRACE_TEST_DATA"}:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def headrace(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Headrace:
+    """Headrace on an empty database, with the fake model and the bare package as its project."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    home: Path = tmp_path_factory.mktemp("home")
+    return Headrace(
+        Settings(
+            home=home,
+            dbt_project=PACKAGE_PROJECT,
+            postgres_url=postgres_url.rsplit("/", 1)[0] + f"/{name}",
+            schema="headrace",
+            lancedb_uri=str(home / "lancedb"),
+            model="fake",
+        )
+    )

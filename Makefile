@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test lint clean
+.PHONY: setup demo test lint
 
 setup: $(STAMP)
 
@@ -19,17 +19,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/headrace demo
 
-dev: setup
-	$(BIN)/headrace dev
-
 test: setup
 	$(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/yamllint --strict .
-	$(BIN)/headrace dbt deps --quiet
-	cd dbt_project && ../$(BIN)/sqlfluff lint models examples/saas/models

@@ -1,4 +1,4 @@
-"""Every query that dbt compiles for BigQuery is BigQuery SQL, in the first run and in later ones."""
+"""Every query that dbt compiles for BigQuery is BigQuery SQL, in the first run and later."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def check_contract(node: Node, schema: Schema) -> None:
 
 
 def application_types() -> dict[str, Schema]:
-    """The application's tables in BigQuery's types, by ``schema.table``, from their Postgres DDL."""
+    """The application's tables in BigQuery's types, by ``schema.table``, from their DDL."""
     return {
         f"{create.this.this.db}.{create.this.this.name}": {
             column.name: column.kind.sql("bigquery")

@@ -129,6 +129,27 @@ def _passed_on(command: str, arguments: list[str]) -> None:
     raise typer.Exit(result.returncode)
 
 
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="The port of the Dagster UI on 127.0.0.1.")] = 3000,
+) -> None:
+    """Open the Dagster UI on the settings' project; Ctrl-C ends it."""
+    headrace = _headrace()
+    headrace.warehouse.prepare()
+    home = headrace.settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").touch()
+    environment = os.environ | {
+        "DAGSTER_HOME": str(home),
+        "HEADRACE_HOME": str(headrace.settings.home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    program = Path(sys.executable).parent / "dagster"
+    arguments = ["dev", "-m", "dagster_project.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    result = subprocess.run([program, *arguments], env=environment)
+    raise typer.Exit(result.returncode)
+
+
 @ingest_app.command("markdown")
 def ingest_markdown_command(
     directory: Annotated[

@@ -179,6 +179,11 @@ class VectorIndex:
         """Rows of the newest version."""
         return int(self._head().count_rows())
 
+    def sample(self, rows: int) -> list[str]:
+        """Some chunks of the newest version, as they were embedded."""
+        found = self._head().search().select(["chunk_text"]).limit(rows).to_arrow()
+        return [str(text) for text in found["chunk_text"].to_pylist()]
+
     def find(self, column: str, values: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Rows of the newest version whose `column` is one of `values`."""
         return _select(self._head(), columns, is_one_of(column, values))

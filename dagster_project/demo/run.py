@@ -27,7 +27,9 @@ def prepare(headrace: Headrace, *, scale: float, seed: int, console: Console) ->
     with console.status("Writing the example company's database"):
         with psycopg.connect(headrace.postgres_url) as connection:
             rows = generate(connection, seed=seed, scale=scale)
-    console.print("Source rows: " + ", ".join(f"{count:,} {table}" for table, count in rows.items()))
+    console.print(
+        "Source rows: " + ", ".join(f"{count:,} {table}" for table, count in rows.items())
+    )
     headrace.settings.save(dbt_project=str(EXAMPLE_PROJECT))
     return Headrace(Settings.load(headrace.settings.home))
 

@@ -1,4 +1,4 @@
-"""Starts local-bigquery with three of its gaps mended; runs in the emulator's own venv.
+"""Starts local-bigquery with four of its gaps mended; runs in the emulator's own venv.
 
 Takes local-bigquery's arguments (``serve --host … --port …``). HOME must be a directory of this
 server's own: DuckDB looks for its extensions there. The server ends when its standard input does,
@@ -113,6 +113,22 @@ def keep_the_operands_of_div_together() -> None:
     dialect.BigQueryDialect.parser_class.FUNCTIONS["DIV"] = divide
 
 
+def join_an_array_of_nulls_to_an_empty_text() -> None:
+    """ARRAY_TO_STRING: where all elements are null it gives an empty text, and null for no array."""
+    from local_bigquery.sql import dialect
+    from sqlglot import exp
+
+    functions = dialect.BigQueryDialect.parser_class.FUNCTIONS
+    join: Callable[[list[Any]], Any] = functions["ARRAY_TO_STRING"]
+
+    def join_or_empty(operands: list[Any]) -> Any:  # noqa: ANN401
+        no_array = exp.Is(this=exp.Paren(this=operands[0].copy()), expression=exp.Null())
+        text = exp.Coalesce(this=join(operands), expressions=[exp.Literal.string("")])
+        return exp.Case(ifs=[exp.If(this=no_array, true=exp.Null())], default=text)
+
+    functions["ARRAY_TO_STRING"] = join_or_empty
+
+
 def end_with_standard_input() -> None:
     """Watch for the end of the process that holds the other end of the pipe."""
 
@@ -129,6 +145,7 @@ def main() -> None:
     name_the_table_that_a_query_creates()
     assign_variables_from_a_struct()
     keep_the_operands_of_div_together()
+    join_an_array_of_nulls_to_an_empty_text()
     end_with_standard_input()
 
     from local_bigquery.cli import main as run  # type: ignore[import-not-found]

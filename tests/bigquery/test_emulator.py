@@ -68,6 +68,17 @@ def test_a_division_divides_its_whole_operands(bigquery_emulator: Emulator) -> N
     ]
 
 
+def test_an_array_of_nulls_joins_to_an_empty_text(bigquery_emulator: Emulator) -> None:
+    joined = bigquery_emulator.query(
+        "select array_to_string([cast(null as string)], '>') as nulls, "
+        "array_to_string(array<string>[], '>') as empty, "
+        "array_to_string(['a', null, 'b'], '>') as some, "
+        "array_to_string(['a', null], '>', '-') as spelt, "
+        "array_to_string(cast(null as array<string>), '>') as nothing"
+    )
+    assert joined == [{"nulls": "", "empty": "", "some": "a>b", "spelt": "a>-", "nothing": None}]
+
+
 def test_time_zones_and_storage_api_work_offline(bigquery_emulator: Emulator, dataset: str) -> None:
     """Time zones come from a DuckDB extension; over the Storage API the project reads chunks."""
     bigquery_emulator.query(

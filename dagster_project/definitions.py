@@ -1,0 +1,16 @@
+"""The entry point of Dagster: assets, checks and the one job that does it all."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from dagster_project.core.settings import Settings
+from dagster_project.defs import index, transform
+from dagster_project.resources import HeadraceResource
+
+defs = dg.Definitions(
+    assets=[transform.assets(Settings.load()), index.vectors, index.published],
+    asset_checks=[index.holds_what_the_warehouse_holds],
+    jobs=[dg.define_asset_job("build", selection=dg.AssetSelection.all())],
+    resources={"warehouse": HeadraceResource()},
+)

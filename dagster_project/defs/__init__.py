@@ -1,0 +1,1 @@
+"""A room a step of the way from source tables to the published index."""

@@ -1,0 +1,35 @@
+"""The asset graph, read as Dagster reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_project.core.settings import EXAMPLE_PROJECT
+
+
+def test_lineage_goes_from_source_tables_to_the_published_index(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
+    monkeypatch.setenv("HEADRACE_DBT_PROJECT", str(EXAMPLE_PROJECT))
+    from dagster_project.core.settings import Settings
+    from dagster_project.defs import index, transform
+
+    graph = dg.Definitions(
+        assets=[transform.assets(Settings.load()), index.vectors, index.published],
+        asset_checks=[index.holds_what_the_warehouse_holds],
+    ).resolve_asset_graph()
+    above = {dg.AssetKey(["index", "published"])}
+    while True:
+        wider = above | {parent for key in above for parent in graph.get(key).parent_keys}
+        if wider == above:
+            break
+        above = wider
+    assert {
+        dg.AssetKey(["saas", "tickets"]),
+        dg.AssetKey(["documents", "doc_support_tickets"]),
+        dg.AssetKey(["chunks", "rag__chunks"]),
+        dg.AssetKey(["index", "vectors"]),
+    } <= above

@@ -16,10 +16,12 @@ def test_lineage_goes_from_source_tables_to_the_published_index(
     monkeypatch.setenv("HEADRACE_DBT_PROJECT", str(EXAMPLE_PROJECT))
     from dagster_project.core.settings import Settings
     from dagster_project.defs import index, transform
+    from dagster_project.resources import HeadraceResource
 
     graph = dg.Definitions(
         assets=[transform.assets(Settings.load()), index.vectors, index.published],
         asset_checks=[index.holds_what_the_warehouse_holds],
+        resources={"warehouse": HeadraceResource()},
     ).resolve_asset_graph()
     above = {dg.AssetKey(["index", "published"])}
     while True:

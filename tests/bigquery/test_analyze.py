@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
-import sqlglot
-from sqlglot import exp
 
 from . import zetasql_wire
+from .application import create_application, create_table
 from .compiled_project import Node, Project
-from .emulator import REPOSITORY, Emulator
+from .emulator import Emulator
 from .zetasql_judge import Judge, RefusedSQL, Schema
 
 DATASET = "headrace"
-APPLICATION_TABLES = REPOSITORY / "dagster_project" / "demo" / "schema.sql"
 # Tables that the package reads where they exist, each in the shape of the model that reads it.
 OPTIONAL_SOURCES = {
     "headrace_ops.raw_documents": "doc_ingested",
@@ -46,16 +44,8 @@ def project(bigquery_emulator: Emulator, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def given_schemas(project: Project, bigquery_emulator: Emulator) -> dict[str, Schema]:
     """Schema of each table that no model makes, by its full name: the application's, and seeds."""
-    types = application_types()
-    schemas = {
-        source.relation: types[source.name]
-        for source in project.sources()
-        if source.name not in OPTIONAL_SOURCES
-    }
-    for dataset in {relation.split(".")[1] for relation in schemas} | {DATASET}:
-        bigquery_emulator.client().create_dataset(dataset, timeout=30)
-    for relation, schema in schemas.items():
-        create_table(bigquery_emulator, relation, schema)
+    schemas = create_application(bigquery_emulator, project.sources())
+    bigquery_emulator.client().create_dataset(DATASET, timeout=30)
     project.dbt("seed")
     for node in project.nodes():
         if node.kind == "seed":
@@ -167,21 +157,3 @@ def check_contract(node: Node, schema: Schema) -> None:
         wrong = promised.items() ^ schema.items()
         raise RefusedSQL(f"The contract and the columns differ: {sorted(wrong)}.", node.sql)
 
-
-def application_types() -> dict[str, Schema]:
-    """The application's tables in BigQuery's types, by ``schema.table``, from their DDL."""
-    return {
-        f"{create.this.this.db}.{create.this.this.name}": {
-            column.name: column.kind.sql("bigquery")
-            for column in create.find_all(exp.ColumnDef)
-            if column.kind is not None
-        }
-        for create in sqlglot.parse(APPLICATION_TABLES.read_text(), dialect="postgres")
-        if isinstance(create, exp.Create) and create.kind == "TABLE"
-    }
-
-
-def create_table(emulator: Emulator, relation: str, schema: Schema) -> None:
-    """Make an empty table in the emulator."""
-    columns = ", ".join(f"`{name}` {data_type}" for name, data_type in schema.items())
-    emulator.query(f"create or replace table `{relation}` ({columns})")

@@ -3,8 +3,11 @@
     {{ return(adapter.dispatch('split_rows', 'headrace')(expression, separator)) }}
 {%- endmacro %}
 
+{#- Postgres splits an empty text into no part, and a row would be lost. -#}
 {% macro default__split_rows(expression, separator) -%}
-    cross join lateral unnest(string_to_array({{ expression }}, {{ separator }})) with ordinality as part(value, position)
+    cross join lateral unnest(
+        case when {{ expression }} = '' then array[''] else string_to_array({{ expression }}, {{ separator }}) end
+    ) with ordinality as part(value, position)
 {%- endmacro %}
 
 {#- A struct a part, so that both engines name the value and its position the same way. -#}

@@ -62,9 +62,9 @@ texts as (
             ''
         )
         || '. ' || customers.account_owner || ' looks after the account.'
-        || {{ paragraph }} || '## Plan history' || {{ line }}
+        || {{ paragraph }} || '**Plan history**' || {{ line }}
         || coalesce(plan_histories.plan_history, {{ line }} || 'No subscription so far.')
-        || {{ paragraph }} || '## What its tickets are about' || {{ line }}
+        || {{ paragraph }} || '**What its tickets are about**' || {{ line }}
         || case
             when themes.customer_id is null then {{ line }} || 'No ticket so far.'
             else

@@ -44,9 +44,9 @@ texts as (
         || coalesce('on the ' || tickets.plan_name || ' plan (' || tickets.plan_tier || ')', 'without a plan') || '. '
         || users.full_name || ' wrote on ' || {{ headrace.date_text('tickets.created_on') }}
         || ' about ' || tickets.product_area || '.'
-        || {{ paragraph }} || '## Problem'
+        || {{ paragraph }} || '**Problem**'
         || {{ paragraph }} || tickets.description
-        || coalesce({{ paragraph }} || '## Conversation' || threads.thread, '') as body,
+        || coalesce({{ paragraph }} || '**Conversation**' || threads.thread, '') as body,
         {{ headrace.latest([
             'tickets.source_updated_at',
             'threads.source_updated_at',

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,9 @@ from dagster_project.core.errors import ConfigurationError, HeadraceError
 from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import Settings
 from dagster_project.progress import build_progress
+
+if TYPE_CHECKING:
+    from dagster_project.core.retrieval import Hit
 
 app = typer.Typer(
     help="Fresh, governed context from a warehouse to language models.",
@@ -213,13 +216,20 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the chunks that answer a question, of documents in force."""
-    from dagster_project.core.retrieval import search as find
-
-    headrace = _headrace()
-    hits = find(headrace.index, headrace.embedder, query, k, where)
+    hits = _find(_headrace(), query, k, where)
     if as_json:
         _print_json([asdict(hit) for hit in hits])
         return
+    _print_hits(query, hits)
+
+
+def _find(headrace: Headrace, query: str, k: int, where: str | None = None) -> list[Hit]:
+    from dagster_project.core.retrieval import search as find
+
+    return find(headrace.index, headrace.embedder, query, k, where)
+
+
+def _print_hits(query: str, hits: list[Hit]) -> None:
     rows = [
         [
             f"{hit.score:.4f}",
@@ -326,7 +336,7 @@ def demo(
     ]
     console.print(_table("The demo is built", ["", "rows"], rows))
     for question in demo_run.QUESTIONS:
-        search(question, k=3)
+        _print_hits(question, _find(headrace, question, 3))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,7 @@ SCHEMA_FILE = REPOSITORY / "dagster_project" / "demo" / "schema.sql"
 def create_application(emulator: Emulator, sources: Sequence[Source]) -> dict[str, Schema]:
     """Make those ``sources`` that are the application's, empty; gives each schema by full name."""
     types = application_types()
-    schemas = {
-        source.relation: types[source.name] for source in sources if source.name in types
-    }
+    schemas = {source.relation: types[source.name] for source in sources if source.name in types}
     for dataset in {relation.split(".")[1] for relation in schemas}:
         emulator.client().create_dataset(dataset, exists_ok=True, timeout=30)
     for relation, schema in schemas.items():

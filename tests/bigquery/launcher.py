@@ -114,7 +114,7 @@ def keep_the_operands_of_div_together() -> None:
 
 
 def join_an_array_of_nulls_to_an_empty_text() -> None:
-    """ARRAY_TO_STRING: where all elements are null it gives an empty text, and null for no array."""
+    """ARRAY_TO_STRING of nothing but nulls is an empty text; only no array at all gives null."""
     from local_bigquery.sql import dialect
     from sqlglot import exp
 

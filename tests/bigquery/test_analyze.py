@@ -156,4 +156,3 @@ def check_contract(node: Node, schema: Schema) -> None:
     if promised and promised != schema:
         wrong = promised.items() ^ schema.items()
         raise RefusedSQL(f"The contract and the columns differ: {sorted(wrong)}.", node.sql)
-

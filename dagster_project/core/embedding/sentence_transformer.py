@@ -31,7 +31,10 @@ class SentenceTransformerEmbedder:
             ConfigurationError: the model cannot be loaded, or its weights are not the pinned ones.
         """
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        # A bar a load would stand between the lines of every command.
+        logging.disable_progress_bar()
         self.model_id = model.removeprefix("sentence-transformers/")
         location = str(_minilm_directory()) if self.model_id == MINILM else model
         try:

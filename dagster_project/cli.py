@@ -42,7 +42,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with stable key
 
 
 def main() -> None:
-    """Run the command line; an error of the user's or the surroundings' is one line and exit code 2."""
+    """Run the command line; an error that a person can mend is one line and exit code 2."""
     try:
         app()
     except HeadraceError as error:
@@ -172,7 +172,8 @@ def ingest_markdown_command(
         return
     console.print(
         f"{source}: {report.added} added, {report.changed} changed, {report.deleted} deleted, "
-        f"{report.unchanged} unchanged, {len(report.refused)} refused. `headrace build` brings them to the index."
+        f"{report.unchanged} unchanged, "
+        f"{len(report.refused)} refused. `headrace build` brings them to the index."
     )
     if report.refused:
         rows = [[refusal.document_id, refusal.reason] for refusal in report.refused]
@@ -199,7 +200,8 @@ def _build(headrace: Headrace, arguments: list[str], *, quiet: bool) -> BuildRep
     if not quiet:
         done = report.sync
         console.print(
-            f"dbt: {len(report.dbt)} nodes. Index: {done.added} chunks added ({done.embedded} embedded, "
+            f"dbt: {len(report.dbt)} nodes. Index: {done.added} chunks added "
+            f"({done.embedded} embedded, "
             f"{done.reused} vectors reused), {done.updated} updated, {done.deleted} deleted, "
             f"{done.quarantined} quarantined. Version {report.live_version} is live."
         )
@@ -319,7 +321,8 @@ def demo(
     headrace = _headrace()
     if headrace.settings.postgres_url:
         raise ConfigurationError(
-            "`headrace demo` writes the schema saas, and HEADRACE_POSTGRES_URL names your own Postgres: "
+            "`headrace demo` writes the schema saas, and HEADRACE_POSTGRES_URL names your own "
+            "Postgres: "
             "unset it, so that the demo runs in the embedded one."
         )
     if live:

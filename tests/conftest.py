@@ -9,10 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
+
 from dagster_project.core.build import Headrace
 from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import PACKAGE_PROJECT, Settings
-from psycopg import sql
 
 os.environ["HEADRACE_PG_FAST"] = "1"
 for name in [name for name in os.environ if name.startswith("HEADRACE_")]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+
 from dagster_project.core.settings import EXAMPLE_PROJECT
 
 

@@ -35,7 +35,7 @@ class BuildReport:
 
 
 class Headrace:
-    """The settings' warehouse, dbt project, model and index, each opened when it is first asked for."""
+    """The settings' warehouse, dbt project, model and index, each opened at its first use."""
 
     def __init__(self, settings: Settings) -> None:
         """Take the settings; the embedded Postgres is started by the first use of the warehouse."""
@@ -47,7 +47,7 @@ class Headrace:
 
     @property
     def postgres_url(self) -> str:
-        """The URL of the user's Postgres, or of the embedded one, which is started where it is down."""
+        """The URL of the user's Postgres, or of the embedded one, started where it is down."""
         if self._url is None:
             self._url = self.settings.postgres_url or EmbeddedPostgres(self.settings.home).start()
         return self._url
@@ -99,7 +99,7 @@ class Headrace:
 
         Raises:
             DbtError: a model or a test failed; nothing was embedded.
-            NotPublishedError: the index differs from the warehouse; readers keep the version they had.
+            NotPublishedError: the index differs from the warehouse; readers keep their version.
         """
         self.warehouse.prepare()
         statuses = self.dbt.build(arguments, on_node)
@@ -122,8 +122,9 @@ class Headrace:
         difference = compare(self.warehouse, index, live=False)
         if not difference.is_clean:
             raise NotPublishedError(
-                f"Version {index.version} of the index was not published: {describe(difference)}. Readers keep "
-                f"version {index.live_version}. Run `headrace build` again; it compares everything and mends it."
+                f"Version {index.version} of the index was not published: {describe(difference)}. "
+                f"Readers keep version {index.live_version}. Run `headrace build` again; it "
+                "compares everything and mends it."
             )
         index.publish()
         return index.version

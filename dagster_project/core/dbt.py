@@ -1,4 +1,4 @@
-"""dbt in this process: the project is read once and kept, so that a later command costs its queries."""
+"""dbt in this process: the project is read once and kept for the commands that follow."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ class VectorIndex:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise VectorStoreError(
-                    f"Another process writes the index {self.uri} (it holds {path}): wait until it is done."
+                    f"Another process writes the index {self.uri} (it holds {path}): wait until "
+                    "it is done."
                 ) from error
             yield
 
@@ -119,7 +120,8 @@ class VectorIndex:
             return lancedb.connect(self.uri).open_table(self.name)
         except (ValueError, FileNotFoundError, OSError) as error:
             raise VectorStoreError(
-                f"There is no index of the model {self.model_id} in {self.uri}: run `headrace build`."
+                f"There is no index of the model {self.model_id} in {self.uri}: run "
+                "`headrace build`."
             ) from error
 
     @property
@@ -193,7 +195,7 @@ class VectorIndex:
         return _select(self.live() if live else self._head(), KEY_SCHEMA.names, None)
 
     def dump(self) -> list[dict[str, Any]]:
-        """What readers see: id, document, text without header, hash and state, by document and place."""
+        """What readers see: id, document, text without header, hash, state; in reading order."""
         columns = [
             "chunk_id",
             "document_id",
@@ -232,7 +234,7 @@ class VectorIndex:
         return len(present)
 
     def extend_indices(self) -> None:
-        """Bring the rows outside the search indices in, where they are many; makes what is missing."""
+        """Bring in the rows outside the search index, where they are many; make it if missing."""
         table = self._head()
         rows = table.count_rows()
         if not rows:

@@ -24,7 +24,7 @@ _TEXTS = ("title", "doc_type", "url", "owner", "language", "version_family")
 
 @dataclass(frozen=True)
 class Document:
-    """A document in the order of the contract; see the dbt package's docs for the meaning of each."""
+    """A document, in the order of the document contract of the dbt package."""
 
     document_id: str
     source_name: str
@@ -165,7 +165,7 @@ def _document(
         **dates,
     )
     # Postgres holds no NUL, and a lone surrogate is no character.
-    cleaned = {
+    cleaned: dict[str, Any] = {
         key: value.replace("\x00", " ").encode("utf-8", "replace").decode()
         for key, value in vars(document).items()
         if isinstance(value, str)
@@ -247,7 +247,8 @@ def _replace(
             "delete from headrace_ops.quarantine where found_in = %s", (f"ingest {source}",)
         )
         cursor.executemany(
-            "insert into headrace_ops.quarantine (found_in, document_id, reason) values (%s, %s, %s)",
+            "insert into headrace_ops.quarantine (found_in, document_id, reason) "
+            "values (%s, %s, %s)",
             [(f"ingest {source}", refusal.document_id, refusal.reason) for refusal in refused],
         )
     return IngestReport(

@@ -148,6 +148,7 @@ def _explained(where: str | None) -> Iterator[None]:
             raise
         reason = str(error).splitlines()[0]
         raise ConfigurationError(
-            f"--where {where!r} cannot be used: {reason}. It is SQL over the columns of rag__chunks, "
+            f"--where {where!r} cannot be used: {reason}. It is SQL over the columns of "
+            "rag__chunks, "
             "for example doc_type = 'policy'."
         ) from error

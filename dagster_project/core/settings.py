@@ -1,4 +1,4 @@
-"""Settings shared by the CLI, Dagster and dbt's profile: environment first, then ``config.json`` in the home."""
+"""Settings of the CLI, Dagster and dbt's profile: environment, then the home's ``config.json``."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Settings:
         )
 
     def save(self, **values: str) -> None:
-        """Keep ``values`` in the home's ``config.json``, where the environment does not say otherwise."""
+        """Keep ``values`` in the home's ``config.json``; the environment still comes first."""
         self.home.mkdir(parents=True, exist_ok=True)
         path = self.home / "config.json"
         merged = _read_config(self.home) | values

@@ -150,7 +150,7 @@ class _Sync:
         self.report = SyncReport()
 
     def follow(self, mark: int, newest: int) -> None:
-        """Apply the batches after the mark: texts first, so that one that moved finds its vector."""
+        """Apply the batches after the mark: texts first, so that a moved one finds its vector."""
         total = self.warehouse.count_changes(mark, newest)
         done = 0
         for rows in self._reading(self.warehouse.changed_chunks(mark, newest, BATCH_ROWS)):

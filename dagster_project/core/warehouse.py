@@ -114,11 +114,13 @@ class PostgresWarehouse:
                 yield connection
         except psycopg.errors.UndefinedTable as error:
             raise WarehouseError(
-                f"A table is missing in the warehouse ({str(error).splitlines()[0]}): run `headrace build` first."
+                f"A table is missing in the warehouse ({str(error).splitlines()[0]}): "
+                "run `headrace build` first."
             ) from error
         except psycopg.OperationalError as error:
             raise WarehouseError(
-                f"Postgres does not answer ({str(error).strip().splitlines()[-1]}): check that it runs "
+                f"Postgres does not answer ({str(error).strip().splitlines()[-1]}): check "
+                "that it runs "
                 "(`headrace up` starts the embedded one) and that HEADRACE_POSTGRES_URL is right."
             ) from error
 
@@ -155,7 +157,8 @@ class PostgresWarehouse:
         """Chunks of the batches in (after, upto] that are no tombstones."""
         return (
             self._scalar(
-                "select count(*) from {chunks} where batch_id > %s and batch_id <= %s and not is_deleted",
+                "select count(*) from {chunks} "
+                "where batch_id > %s and batch_id <= %s and not is_deleted",
                 (after, upto),
             )
             or 0
@@ -174,10 +177,11 @@ class PostgresWarehouse:
     def changed_chunks(self, after: int, upto: int, size: int) -> Iterator[pa.Table]:
         """Chunks of the batches in (after, upto] that are no tombstones, `size` rows at a time.
 
-        Reads one snapshot, in the order of documents and their chunks; the columns are CHUNK_SCHEMA's.
+        Reads one snapshot, by document and place; the columns are CHUNK_SCHEMA's.
         """
         yield from self._stream(
-            "select {columns} from {chunks} where batch_id > %s and batch_id <= %s and not is_deleted "
+            "select {columns} from {chunks} "
+            "where batch_id > %s and batch_id <= %s and not is_deleted "
             "order by document_id, chunk_index",
             (after, upto),
             CHUNK_SCHEMA,
@@ -234,7 +238,8 @@ class PostgresWarehouse:
         """Write refusals to the quarantine; one that is there already keeps its place."""
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.executemany(
-                "insert into headrace_ops.quarantine (found_in, document_id, chunk_id, reason, model_id) "
+                "insert into headrace_ops.quarantine "
+                "(found_in, document_id, chunk_id, reason, model_id) "
                 "values (%s, %s, %s, %s, %s) on conflict (found_in, document_id, chunk_id) "
                 "do update set reason = excluded.reason, model_id = excluded.model_id",
                 [(found_in, r.document_id, r.chunk_id, r.reason, model_id) for r in refusals],

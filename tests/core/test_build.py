@@ -1,4 +1,4 @@
-"""Files to search hits on a real Postgres and a real LanceDB; the tests of a module follow one another."""
+"""Files to search hits on a real Postgres and LanceDB; these tests follow one another."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.ingest import ingest_markdown

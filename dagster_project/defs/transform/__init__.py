@@ -33,7 +33,8 @@ def manifest(settings: Settings) -> Mapping[str, Any]:
     """The project's manifest, read anew: parsing connects to nothing, so no Postgres is started."""
     dbt = Dbt(settings, {})
     dbt.parse()
-    return json.loads((dbt.target / "manifest.json").read_text())
+    read: Mapping[str, Any] = json.loads((dbt.target / "manifest.json").read_text())
+    return read
 
 
 def assets(settings: Settings) -> dg.AssetsDefinition:

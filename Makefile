@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test lint
+.PHONY: setup demo dev test lint replay bench-chunks
 
 setup: $(STAMP)
 
@@ -30,3 +30,13 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The whole of the handbook's history, about ten minutes; `make test` takes a few commits.
+replay: setup
+	HEADRACE_REPLAY_COMMITS=1000 $(BIN)/python -m pytest tests/core/test_replay.py
+
+# LangChain's splitter gets a virtual environment of its own.
+bench-chunks: setup
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
+	$(BIN)/python benchmarks/chunk_edits.py

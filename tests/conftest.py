@@ -16,8 +16,9 @@ from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import PACKAGE_PROJECT, Settings
 
 os.environ["HEADRACE_PG_FAST"] = "1"
+_OF_THE_TESTS = {"HEADRACE_PG_FAST", "HEADRACE_TEST_DATA", "HEADRACE_REPLAY_COMMITS"}
 for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
-    if name not in {"HEADRACE_PG_FAST", "HEADRACE_TEST_DATA"}:
+    if name not in _OF_THE_TESTS:
         del os.environ[name]
 
 

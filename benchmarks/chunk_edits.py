@@ -1,7 +1,8 @@
 """Characters embedded again per edit of a handbook: ours, LangChain's splitter, the lower bound.
 
 Every version of every document is chunked once, ours in the embedded Postgres by the dbt macro.
-An edit then costs the chunks whose text no document held before it. Prints a table, writes JSON beside it.
+An edit then costs the chunks whose text no document held before it. Prints a table, writes JSON
+beside it.
 """
 
 from __future__ import annotations

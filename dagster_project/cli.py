@@ -132,6 +132,10 @@ def _passed_on(command: str, arguments: list[str]) -> None:
     raise typer.Exit(result.returncode)
 
 
+# A local instance asks nobody to sign up, and tells nobody what runs.
+_DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+
+
 @app.command()
 def dev(
     port: Annotated[int, typer.Option(help="The port of the Dagster UI on 127.0.0.1.")] = 3000,
@@ -141,11 +145,11 @@ def dev(
     headrace.warehouse.prepare()
     home = headrace.settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").touch()
+    if not (home / "dagster.yaml").is_file():
+        (home / "dagster.yaml").write_text(_DAGSTER_YAML)
     environment = os.environ | {
         "DAGSTER_HOME": str(home),
         "HEADRACE_HOME": str(headrace.settings.home),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
     }
     program = Path(sys.executable).parent / "dagster"
     arguments = ["dev", "-m", "dagster_project.definitions", "-h", "127.0.0.1", "-p", str(port)]

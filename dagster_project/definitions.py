@@ -8,8 +8,15 @@ from dagster_project.core.settings import Settings
 from dagster_project.defs import index, transform
 from dagster_project.resources import HeadraceResource
 
+manifest = transform.read_manifest(Settings.load())
+
 defs = dg.Definitions(
-    assets=[transform.assets(Settings.load()), index.vectors, index.published],
+    assets=[
+        *transform.source_tables(manifest),
+        transform.models(manifest),
+        index.vectors,
+        index.published,
+    ],
     asset_checks=[index.holds_what_the_warehouse_holds],
     jobs=[dg.define_asset_job("build", selection=dg.AssetSelection.all())],
     resources={"warehouse": HeadraceResource()},

@@ -19,8 +19,14 @@ def test_lineage_goes_from_source_tables_to_the_published_index(
     from dagster_project.defs import index, transform
     from dagster_project.resources import HeadraceResource
 
+    manifest = transform.read_manifest(Settings.load())
     graph = dg.Definitions(
-        assets=[transform.assets(Settings.load()), index.vectors, index.published],
+        assets=[
+            *transform.source_tables(manifest),
+            transform.models(manifest),
+            index.vectors,
+            index.published,
+        ],
         asset_checks=[index.holds_what_the_warehouse_holds],
         resources={"warehouse": HeadraceResource()},
     ).resolve_asset_graph()

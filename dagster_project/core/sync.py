@@ -241,6 +241,8 @@ class _Sync:
                 schema=index_schema(dimension),
             )
         )
+        # One that failed before and is embedded now is no orphan.
+        self.warehouse.release(rows["chunk_id"].to_pylist(), self.embedder.model_id)
         self.report.added += len(hashes)
         self.report.reused += len(hashes) - len(embedded)
 

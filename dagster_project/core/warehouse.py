@@ -245,6 +245,15 @@ class PostgresWarehouse:
                 [(found_in, r.document_id, r.chunk_id, r.reason, model_id) for r in refusals],
             )
 
+    def release(self, chunk_ids: Sequence[str], model_id: str) -> None:
+        """Take chunks out of the quarantine that `model_id` embeds after all."""
+        with self.connect() as connection:
+            connection.execute(
+                "delete from headrace_ops.quarantine where found_in = 'embedding' "
+                "and model_id = %s and chunk_id = any(%s)",
+                (model_id, list(chunk_ids)),
+            )
+
     def quarantined_chunks(self, model_id: str) -> set[str]:
         """Active chunks that `model_id` could not embed."""
         with self.connect() as connection:

@@ -29,7 +29,7 @@ class RoomTranslator(DagsterDbtTranslator):
         return self.get_asset_key(dbt_resource_props).path[0]
 
 
-def manifest(settings: Settings) -> Mapping[str, Any]:
+def read_manifest(settings: Settings) -> Mapping[str, Any]:
     """The project's manifest, read anew: parsing connects to nothing, so no Postgres is started."""
     dbt = Dbt(settings, {})
     dbt.parse()
@@ -37,11 +37,25 @@ def manifest(settings: Settings) -> Mapping[str, Any]:
     return read
 
 
-def assets(settings: Settings) -> dg.AssetsDefinition:
-    """The models and tests of the settings' dbt project."""
+def source_tables(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
+    """The tables that others write, so that lineage begins where the data does."""
+    translator = RoomTranslator()
+    return [
+        dg.AssetSpec(
+            key=translator.get_asset_key(source),
+            description=source["description"],
+            group_name="sources",
+            kinds={manifest["metadata"]["adapter_type"], "table"},
+        )
+        for source in manifest["sources"].values()
+    ]
+
+
+def models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
+    """The models and tests of a dbt project."""
 
     @dbt_assets(
-        manifest=manifest(settings),
+        manifest=manifest,
         name="dbt",
         exclude="resource_type:unit_test",
         dagster_dbt_translator=RoomTranslator(),

@@ -123,9 +123,11 @@ def _passed_on(command: str, arguments: list[str]) -> None:
     # The command of this environment, whatever the shell's path says.
     program = Path(sys.executable).parent / command
     environment = os.environ | headrace.dbt.environment
-    # MetricFlow looks for dbt's artifacts in the project's folder only.
     if command == "mf":
+        # MetricFlow looks for dbt's artifacts in the project's own folder only.
         environment.pop("DBT_TARGET_PATH")
+        target = headrace.settings.dbt_project / "target"
+        headrace.dbt.invoke(["parse", "--target-path", str(target)])
     result = subprocess.run(
         [program, *arguments], cwd=headrace.settings.dbt_project, env=environment
     )

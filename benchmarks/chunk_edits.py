@@ -98,9 +98,9 @@ def _ours(texts: Sequence[tuple[str, str]]) -> tuple[list[Chunks], list[Chunks]]
             headrace.build()
             with psycopg.connect(headrace.postgres_url) as connection:
                 connection.execute(
-                    "create table versions (document_id text, title text, body text)"
+                    "create table public.versions (document_id text, title text, body text)"
                 )
-                with connection.cursor().copy("copy versions from stdin") as copy:
+                with connection.cursor().copy("copy public.versions from stdin") as copy:
                     for number, (title, body) in enumerate(texts):
                         copy.write_row((f"{number:05}", title, body))
             compiled = headrace.dbt.invoke(

@@ -40,3 +40,4 @@ bench-chunks: setup
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	$(BIN)/python benchmarks/chunk_edits.py
+	$(BIN)/python benchmarks/chunk_retrieval.py

@@ -19,6 +19,7 @@ def main() -> None:
     task = json.load(sys.stdin)
     tokenizer = Tokenizer.from_file(task["tokenizer"])
     tokenizer.no_truncation()
+    tokenizer.no_padding()
 
     @functools.cache
     def tokens(text: str) -> int:

@@ -9,9 +9,9 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import frontmatter
 import psycopg
 import yaml
+from frontmatter.default_handlers import YAMLHandler
 
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.warehouse import PostgresWarehouse, Refusal
@@ -114,17 +114,33 @@ def read_markdown(path: Path, name: str, source: str) -> Document:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start}: save the file as UTF-8") from error
+    meta, body = _front_matter(text)
+    return _document(meta, body, name, source, _modified(path, meta))
+
+
+def _front_matter(text: str) -> tuple[dict[str, Any], str]:
+    """The `name: value` lines between two rules at the top, and the rest.
+
+    What stands there and is no such list is text, and stays text.
+    """
+    handler = YAMLHandler()
+    if not handler.detect(text):
+        return {}, text
     try:
-        meta, body = frontmatter.parse(text)
+        block, body = handler.split(text)
+    except ValueError:
+        return {}, text
+    try:
+        meta = handler.load(block)
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         line = f" at line {place.line + 2}" if place is not None else ""
         raise ValueError(
             f"the front matter is not YAML{line}: mend what stands between the --- lines"
         ) from error
-    if not isinstance(meta, Mapping):
-        raise ValueError("the front matter is not a list of `name: value` lines")
-    return _document(dict(meta), body, name, source, _modified(path, meta))
+    if meta is None:
+        return {}, body
+    return (dict(meta), body) if isinstance(meta, Mapping) else ({}, text)
 
 
 def _modified(path: Path, meta: Mapping[str, Any]) -> datetime:

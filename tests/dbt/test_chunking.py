@@ -28,7 +28,10 @@ DATA = Path(os.environ.get("HEADRACE_TEST_DATA") or Path(__file__).parents[3] / 
 EVENTS = DATA / "handbook" / "events.jsonl.gz"
 # The events of the handbook's first commit: every file of it.
 FIRST_EVENTS = 208
-_INLINE = "{{ headrace.chunk_documents('bench.documents') }} -- {{ ref('headrace', 'headrace_vocabulary') }}"
+_INLINE = (
+    "{{ headrace.chunk_documents('bench.documents') }} "
+    "-- {{ ref('headrace', 'headrace_vocabulary') }}"
+)
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,10 @@ HAND_MADE = {
 
 def test_hand_made_documents_are_whole_and_within_the_budget(chunker: Chunker) -> None:
     titled = {key: (key, body) for key, body in HAND_MADE.items()}
-    long_title = {f"{key} again": ("Long title, " * 60, body) for key, body in HAND_MADE.items()}
+    long_title = {
+        f"{key}, titled at length": ("Long title, " * 60, HAND_MADE[key])
+        for key in ("plain", "prose", "setext", "headings", "long heading", "word")
+    }
     chunked = chunker.check(titled | long_title)
     assert len(chunked["plain"]) == 1
     assert len(chunked["prose"]) > 3

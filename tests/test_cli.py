@@ -1,0 +1,156 @@
+"""The command line on a new home, as a person uses it; these tests follow one another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Shell:
+    """Runs `headrace` in a home of its own, with the embedded Postgres of that home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = os.environ | {
+            "HEADRACE_HOME": str(home),
+            "HEADRACE_MODEL": "fake",
+            "COLUMNS": "400",
+        }
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "dagster_project.cli", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def json(self, *arguments: str, code: int = 0) -> Any:  # noqa: ANN401 - any JSON
+        done = self.run(*arguments, "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    def error(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    shell = Shell(tmp_path_factory.mktemp("cli") / "home")
+    yield shell
+    shell.run("down")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "refund.md").write_text("# Refunds\n\nMoney goes back within 30 days — always.\n")
+    (folder / "shift.md").write_text("# Shifts\n\nA shift starts on the hour.\n")
+    (folder / "bad.md").write_bytes(b"\xff")
+    return folder
+
+
+def test_a_search_before_a_build_says_what_to_run(shell: Shell) -> None:
+    assert "headrace build" in shell.error("search", "refund")
+
+
+def test_the_status_of_a_new_home_is_empty(shell: Shell) -> None:
+    assert shell.json("status") == {
+        "documents": 0,
+        "chunks_active": 0,
+        "index_rows": 0,
+        "missing": 0,
+        "orphans": 0,
+        "live_version": None,
+        "last_batch_id": None,
+        "model_id": "fake-384",
+    }
+
+
+def test_a_folder_is_ingested(shell: Shell, folder: Path) -> None:
+    found = shell.json("ingest", "markdown", str(folder), "--source", "docs")
+    refused = found.pop("refused")
+    assert found == {"added": 2, "changed": 0, "deleted": 0, "unchanged": 0}
+    assert [(row["document_id"], row["reason"][:9]) for row in refused] == [
+        ("docs:bad.md", "not UTF-8")
+    ]
+
+
+def test_a_build_publishes_what_was_ingested(shell: Shell) -> None:
+    report = shell.json("build")
+    assert set(report) == {"dbt", "sync", "live_version"}
+    assert (report["sync"]["added"], report["sync"]["embedded"]) == (2, 2)
+    found = shell.json("status")
+    assert (found["documents"], found["chunks_active"], found["index_rows"]) == (2, 2, 2)
+    assert found["live_version"] == report["live_version"]
+
+
+def test_a_search_has_stable_keys(shell: Shell) -> None:
+    hits = shell.json("search", "money back", "--k", "1")
+    assert [set(hit) for hit in hits] == [
+        {
+            "chunk_id",
+            "document_id",
+            "doc_type",
+            "title",
+            "section_path",
+            "text",
+            "score",
+            "url",
+            "lifecycle_state",
+            "source_updated_at",
+            "dbt_invocation_id",
+        }
+    ]
+    assert hits[0]["document_id"] == "docs:refund.md"
+    assert hits[0]["text"] == "# Refunds\n\nMoney goes back within 30 days — always."
+
+
+def test_a_dump_has_stable_keys(shell: Shell) -> None:
+    rows = shell.json("index", "dump")
+    assert [row["document_id"] for row in rows] == ["docs:refund.md", "docs:shift.md"]
+    assert {key for row in rows for key in row} == {
+        "chunk_id",
+        "document_id",
+        "text",
+        "content_hash",
+        "lifecycle_state",
+    }
+
+
+def test_an_index_that_agrees_is_verified(shell: Shell) -> None:
+    assert shell.json("verify") == {"missing": [], "orphans": [], "duplicates": [], "stale": []}
+
+
+def test_mistakes_are_one_line_and_exit_code_2(shell: Shell, folder: Path) -> None:
+    assert "is no folder" in shell.error(
+        "ingest", "markdown", str(folder / "none"), "--source", "docs"
+    )
+    assert "The query is empty" in shell.error("search", " ")
+    assert "--where 'no such'" in shell.error("search", "refund", "--where", "no such")
+
+
+def test_an_index_that_lags_behind_fails_the_verification(shell: Shell) -> None:
+    # dbt alone: the warehouse has a chunk less than the index, which nobody synced.
+    (new := shell.home.parent / "new").mkdir()
+    (new / "refund.md").write_text("# Refunds\n\nMoney goes back within 30 days — always.\n")
+    shell.json("ingest", "markdown", str(new), "--source", "docs")
+    done = shell.run("dbt", "build", "--exclude-resource-type", "unit_test", "--quiet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = shell.json("verify", code=1)
+    assert len(found["orphans"]) == 1 and not found["missing"]
+    assert shell.json("status")["orphans"] == 1
+    assert shell.json("build")["sync"]["deleted"] == 1
+    shell.json("verify")

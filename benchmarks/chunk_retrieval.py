@@ -1,7 +1,8 @@
 """Does the way of cutting cost retrieval? Dense nDCG@10 on Cranfield, our chunks and LangChain's.
 
 A document's score is its best chunk's. All judged pairs count as relevant, read as binary.
-A budget under the model's window, so that the documents are really cut. Prints a table, writes JSON.
+A budget under the window of the model, so that the documents are really cut. Prints a table, writes
+JSON.
 """
 
 from __future__ import annotations

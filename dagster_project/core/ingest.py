@@ -138,9 +138,10 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
         raise ValueError(
             f"the front matter is not YAML{line}: mend what stands between the --- lines"
         ) from error
-    if meta is None:
-        return {}, body
-    return (dict(meta), body) if isinstance(meta, Mapping) else ({}, text)
+    if meta is not None and not isinstance(meta, Mapping):
+        return {}, text
+    # The blank lines around the text belong to neither.
+    return dict(meta or {}), body.strip("\n")
 
 
 def _modified(path: Path, meta: Mapping[str, Any]) -> datetime:

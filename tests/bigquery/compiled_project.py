@@ -13,6 +13,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from dbt.adapters.bigquery import BigQueryColumn
+
 from dagster_project.core.errors import HeadraceError
 
 from .emulator import REPOSITORY, Emulator
@@ -145,8 +147,11 @@ def _nodes(manifest: Mapping[str, Any]) -> Iterator[Node]:
             relation=_full_name(node),
             materialized=node["config"]["materialized"],
             path=node["original_file_path"],
+            # As dbt-bigquery reads the types of a contract: the generic ones have other names there.
             contract={
-                name: column["data_type"] for name, column in node["columns"].items() if enforced
+                name: BigQueryColumn.translate_type(column["data_type"])
+                for name, column in node["columns"].items()
+                if enforced
             },
             sql=node.get("compiled_code") or "",
         )

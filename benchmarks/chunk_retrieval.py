@@ -22,7 +22,7 @@ from rich.table import Table
 from dagster_project.core.embedding import Embedder, load_embedder
 
 FOLDER = DATA / "cranfield"
-TOKENS = (128,)
+TOKENS = (128, 256)
 
 
 def main() -> None:

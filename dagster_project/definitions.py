@@ -14,10 +14,14 @@ defs = dg.Definitions(
     assets=[
         *transform.source_tables(manifest),
         transform.models(manifest),
-        index.vectors,
-        index.published,
+        *index.assets,
     ],
-    asset_checks=[index.holds_what_the_warehouse_holds],
-    jobs=[dg.define_asset_job("build", selection=dg.AssetSelection.all())],
+    asset_checks=index.checks,
+    jobs=[
+        dg.define_asset_job(
+            "build", selection=dg.AssetSelection.all() - dg.AssetSelection.groups("upkeep")
+        )
+    ],
+    schedules=index.schedules,
     resources={"warehouse": HeadraceResource()},
 )

@@ -73,6 +73,8 @@ def test_the_status_of_a_new_home_is_empty(shell: Shell) -> None:
         "index_rows": 0,
         "missing": 0,
         "orphans": 0,
+        "quarantined": 0,
+        "generation": None,
         "live_version": None,
         "last_batch_id": None,
         "model_id": "fake-384",
@@ -90,7 +92,7 @@ def test_a_folder_is_ingested(shell: Shell, folder: Path) -> None:
 
 def test_a_build_publishes_what_was_ingested(shell: Shell) -> None:
     report = shell.json("build")
-    assert set(report) == {"dbt", "sync", "live_version"}
+    assert set(report) == {"dbt", "sync", "live_version", "generation", "others"}
     assert (report["sync"]["added"], report["sync"]["embedded"]) == (2, 2)
     found = shell.json("status")
     assert (found["documents"], found["chunks_active"], found["index_rows"]) == (2, 2, 2)

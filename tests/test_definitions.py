@@ -24,10 +24,9 @@ def test_lineage_goes_from_source_tables_to_the_published_index(
         assets=[
             *transform.source_tables(manifest),
             transform.models(manifest),
-            index.vectors,
-            index.published,
+            *index.assets,
         ],
-        asset_checks=[index.holds_what_the_warehouse_holds],
+        asset_checks=index.checks,
         resources={"warehouse": HeadraceResource()},
     ).resolve_asset_graph()
     above = {dg.AssetKey(["index", "published"])}

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
+from dagster_project.core.compare import Difference, compare, compare_batches
 from dagster_project.core.dbt import Dbt, OnNode
 from dagster_project.core.embedding import Embedder, load_embedder
-from dagster_project.core.errors import HeadraceError
-from dagster_project.core.index import VectorIndex
+from dagster_project.core.errors import HeadraceError, VectorStoreError
+from dagster_project.core.index import (
+    Generation,
+    GenerationState,
+    Maintenance,
+    VectorIndex,
+    VectorStore,
+)
 from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import Settings, postgres_environment
-from dagster_project.core.sync import Difference, Progress, SyncReport, compare, sync
+from dagster_project.core.sync import Progress, SyncReport, sync
 from dagster_project.core.warehouse import PostgresWarehouse
+
+# The warehouse has no chunk yet, so it cannot say how it cuts them.
+_NO_POLICY = "none"
 
 
 class NotPublishedError(HeadraceError):
@@ -25,23 +37,28 @@ class BuildReport:
 
     Attributes:
         dbt: the status of each dbt node, by unique id.
-        sync: what changed in the index.
+        sync: what changed in the generation that is live now.
         live_version: the version that readers see.
+        generation: the generation that readers see.
+        others: what changed in each other generation, by name.
     """
 
     dbt: Mapping[str, str]
     sync: SyncReport
     live_version: int
+    generation: str
+    others: Mapping[str, SyncReport] = field(default_factory=dict)
 
 
 class Headrace:
-    """The settings' warehouse, dbt project, model and index, each opened at its first use."""
+    """The settings' warehouse, dbt project, models and index, each opened at its first use."""
 
     def __init__(self, settings: Settings) -> None:
         """Take the settings; the embedded Postgres is started by the first use of the warehouse."""
         self.settings = settings
+        self.store = VectorStore(settings.lancedb_uri)
         self._warehouse: PostgresWarehouse | None = None
-        self._embedder: Embedder | None = None
+        self._embedders: dict[str, Embedder] = {}
         self._dbt: Dbt | None = None
         self._url: str | None = None
 
@@ -72,23 +89,70 @@ class Headrace:
             self._dbt = Dbt(self.settings, self.environment)
         return self._dbt
 
+    def model(self, name: str) -> Embedder:
+        """An embedding model, loaded once."""
+        if name not in self._embedders:
+            self._embedders[name] = load_embedder(name)
+        return self._embedders[name]
+
+    @property
+    def generation(self) -> Generation:
+        """The generation that readers see; before the first is published, the one to fill."""
+        return self.store.live() or self.target()
+
     @property
     def embedder(self) -> Embedder:
-        """The embedding model, loaded once."""
-        if self._embedder is None:
-            self._embedder = load_embedder(self.settings.model)
-        return self._embedder
+        """The model of `generation`."""
+        return self.model(self.generation.model)
 
     @property
     def index(self) -> VectorIndex:
-        """The index of the settings' model."""
-        return VectorIndex(self.settings.lancedb_uri, self.settings.model_id)
+        """The index of `generation`."""
+        return self.store.index(self.generation)
+
+    @property
+    def live_generation(self) -> Generation:
+        """The generation that readers see.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        live = self.store.live()
+        if live is None:
+            raise VectorStoreError(
+                f"The index in {self.settings.lancedb_uri} was never published: run "
+                "`headrace build`."
+            )
+        return live
+
+    @property
+    def live_index(self) -> VectorIndex:
+        """The index that readers see.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        return self.store.index(self.live_generation)
+
+    def target(self) -> Generation:
+        """The generation of the settings' model and the warehouse's way of cutting.
+
+        It is begun where there is none: readers do not see it until it is promoted.
+        """
+        settings, live = self.settings, self.store.live()
+        # Where no chunk is left, the live generation's way is as good as any.
+        policy = self.warehouse.chunking_policy() or (live.chunking_policy if live else _NO_POLICY)
+        return self.store.find(settings.model_id, policy) or self.store.begin(
+            settings.model, settings.model_id, self.model(settings.model).dimension, policy
+        )
 
     def build(
         self,
         arguments: Sequence[str] = (),
         on_node: OnNode | None = None,
         progress: Progress = lambda done, total: None,
+        *,
+        promote: bool = True,
     ) -> BuildReport:
         """Run dbt, embed what changed, verify it, publish it.
 
@@ -96,47 +160,181 @@ class Headrace:
             arguments: more arguments of `dbt build`.
             on_node: called as each dbt node ends.
             progress: called with the chunks handled and the chunks to handle.
+            promote: whether a new generation goes live when it is filled and checked.
 
         Raises:
             DbtError: a model or a test failed; nothing was embedded.
             NotPublishedError: the index differs from the warehouse; readers keep their version.
         """
-        self.warehouse.prepare()
-        statuses = self.dbt.build(arguments, on_node)
-        report = self.sync(progress)
-        return BuildReport(statuses, report, self.publish())
+        with self.warehouse.lock("build", self.settings.lock_wait):
+            self.warehouse.prepare()
+            statuses = self.dbt.build(arguments, on_node)
+            reports: dict[str, SyncReport] = {}
+            # One after the other, so that what readers see is fresh before a new one is filled.
+            for generation in self.to_sync():
+                try:
+                    reports[generation.name] = self.sync(generation, progress)
+                    self.publish(generation)
+                except VectorStoreError:
+                    # A live index that is broken must not hold up the one that replaces it.
+                    if generation.name == self.target().name:
+                        raise
+                    continue
+                if promote and generation.state is not GenerationState.LIVE:
+                    self.store.promote(generation.name)
+        live = self.generation
+        return BuildReport(
+            dbt=statuses,
+            sync=reports.pop(live.name, SyncReport()),
+            live_version=self.store.index(live).live_version or 0,
+            generation=live.name,
+            others=reports,
+        )
 
-    def sync(self, progress: Progress = lambda done, total: None) -> SyncReport:
-        """Write what changed to the newest version of the index; readers do not see it yet."""
-        return sync(self.warehouse, self.index, self.embedder, progress)
+    def to_sync(self) -> list[Generation]:
+        """The live generation, where the warehouse still cuts as it did, and the one to fill.
 
-    def publish(self) -> int:
-        """Let readers see the newest version, if it holds what the warehouse holds.
+        A generation that was rolled back is not filled again: promote it by name, or change the
+        model.
+        """
+        live, target = self.store.live(), self.target()
+        found = []
+        if live is not None and live.chunking_policy == target.chunking_policy:
+            found.append(live)
+        if target.state is not GenerationState.HELD and target not in found:
+            found.append(target)
+        return found
+
+    def sync(
+        self,
+        generation: Generation | None = None,
+        progress: Progress = lambda done, total: None,
+        *,
+        everything: bool = False,
+    ) -> SyncReport:
+        """Write what changed to the newest version of an index; readers do not see it yet.
+
+        Args:
+            generation: which; the one that readers see, unless said.
+            progress: called with the chunks handled and the chunks to handle.
+            everything: compare everything, whatever the index says it holds, and mend it.
+
+        Raises:
+            WarehouseError: the warehouse cannot be read, or another process syncs.
+            VectorStoreError: the index cannot be written, or another process writes it.
+        """
+        generation = generation or self.generation
+        index = self.store.index(generation)
+        if not everything and index.exists:
+            newest = self.warehouse.batch_range()[1]
+            if newest is not None and index.mark() == newest:
+                # Nothing to do: no lock, and no model is loaded.
+                return SyncReport(batch_id=newest, version=index.version)
+        with self.warehouse.lock(f"sync {generation.name}", self.settings.lock_wait):
+            return sync(
+                self.warehouse,
+                index,
+                self.model(generation.model),
+                progress,
+                donor=self._donor(generation),
+                wait_seconds=self.settings.lock_wait,
+                everything=everything,
+            )
+
+    def _donor(self, generation: Generation) -> VectorIndex | None:
+        """While a generation is filled, one of the same model over chunks cut otherwise."""
+        if generation.state is GenerationState.LIVE:
+            return None
+        for other in reversed(self.store.generations()):
+            index = self.store.index(other)
+            # One that is rebuilt over the same chunks is not to take what may be broken.
+            cut_otherwise = other.chunking_policy != generation.chunking_policy
+            if cut_otherwise and other.model_id == generation.model_id and index.exists:
+                return index
+        return None
+
+    def publish(self, generation: Generation | None = None) -> int:
+        """Let readers of a generation see its newest version, if it holds what the warehouse holds.
+
+        The batches since the last publication are compared; the first time, everything.
 
         Raises:
             NotPublishedError: it does not.
         """
-        index = self.index
-        if index.live_version == index.version:
-            return index.version
-        difference = compare(self.warehouse, index, live=False)
-        if not difference.is_clean:
-            raise NotPublishedError(
-                f"Version {index.version} of the index was not published: {describe(difference)}. "
-                f"Readers keep version {index.live_version}. Run `headrace build` again; it "
-                "compares everything and mends it."
-            )
-        index.publish()
-        return index.version
+        generation = generation or self.generation
+        index = self.store.index(generation)
+        with index.writer(self.settings.lock_wait):
+            version = index.version
+            if index.live_version != version:
+                started = time.perf_counter()
+                found = self.check(generation)
+                if not found.is_clean:
+                    raise NotPublishedError(
+                        f"Version {version} of the index was not published: {found}. Readers keep "
+                        f"version {index.live_version}. `headrace verify --repair` compares "
+                        "everything and mends it."
+                    )
+                checked = time.perf_counter()
+                index.publish()
+                self.warehouse.ledger_published(
+                    generation.name, version, checked - started, time.perf_counter() - checked
+                )
+        if self.store.live() is None:
+            self.store.promote(generation.name)
+        return version
 
-    def verify(self) -> Difference:
-        """Compare the warehouse with the version that readers see, row by row."""
-        return compare(self.warehouse, self.index)
+    def check(self, generation: Generation | None = None) -> Difference:
+        """Compare what is to be published with the warehouse, as of the batch that it follows."""
+        index = self.store.index(generation or self.generation)
+        mark, live_mark = index.mark(), index.live_mark()
+        first = self.warehouse.batch_range()[0]
+        # A table that was built anew has no tombstones of what went.
+        if mark is None or live_mark is None or first is None or first > live_mark:
+            return compare(self.warehouse, index, live=False, upto=mark)
+        return compare_batches(self.warehouse, index, live_mark, mark)
 
+    def promote(self, name: str) -> Generation:
+        """Bring a generation up to date, check it, and let readers see it.
 
-def describe(difference: Difference) -> str:
-    """A difference in a line."""
-    return (
-        f"{len(difference.missing)} chunks missing, {len(difference.orphans)} orphans, "
-        f"{len(difference.duplicates)} duplicates, {len(difference.stale)} stale"
-    )
+        One of another way of cutting than the warehouse's now is promoted as it is.
+
+        Raises:
+            VectorStoreError: there is none of that name.
+            NotPublishedError: it does not hold what the warehouse holds.
+        """
+        generation = self.store.named(name)
+        if generation.chunking_policy == self.warehouse.chunking_policy():
+            self.sync(generation)
+            self.publish(generation)
+        return self.store.promote(name)
+
+    def rebuild(self) -> Generation:
+        """Begin a new generation of the settings' model, whether or not there is one."""
+        target = self.target()
+        return self.store.begin(
+            target.model, target.model_id, target.dimension, target.chunking_policy
+        )
+
+    def maintain(self, keep: timedelta) -> Maintenance:
+        """Tidy the index that readers see; versions younger than `keep` stay for them.
+
+        Raises:
+            VectorStoreError: nothing was published yet, or another process writes.
+        """
+        index = self.live_index
+        with index.writer(self.settings.lock_wait):
+            return index.maintain(keep)
+
+    def verify(self, *, content: bool = False) -> Difference:
+        """Compare the warehouse with the version that readers see, row by row.
+
+        Args:
+            content: compare all that a row says and that its vector is one, not hashes alone.
+        """
+        return compare(self.warehouse, self.live_index, content=content)
+
+    def repair(self, progress: Progress = lambda done, total: None) -> SyncReport:
+        """Compare everything, mend what differs, and publish that."""
+        report = self.sync(progress=progress, everything=True)
+        self.publish()
+        return report

@@ -31,6 +31,7 @@ class Settings:
         schema: the schema (dataset) that dbt writes models into.
         lancedb_uri: directory or object-store URI of the vector store.
         model: sentence-transformers model name or path; ``fake`` gives deterministic hash vectors.
+        lock_wait: seconds to wait for another process that runs dbt or writes the index.
     """
 
     home: Path
@@ -39,6 +40,7 @@ class Settings:
     schema: str
     lancedb_uri: str
     model: str
+    lock_wait: float = 60.0
 
     @classmethod
     def load(cls, home: Path | None = None) -> Settings:
@@ -66,16 +68,13 @@ class Settings:
             schema=setting("schema", "headrace"),
             lancedb_uri=setting("lancedb_uri", str(home / "lancedb")),
             model=setting("model", DEFAULT_MODEL),
+            lock_wait=_seconds("HEADRACE_LOCK_WAIT", setting("lock_wait", "60")),
         )
 
     @property
     def model_id(self) -> str:
         """The name that every vector of the model carries."""
-        return (
-            "fake-384"
-            if self.model == "fake"
-            else self.model.removeprefix("sentence-transformers/")
-        )
+        return model_id(self.model)
 
     def save(self, **values: str) -> None:
         """Keep ``values`` in the home's ``config.json``; the environment still comes first."""
@@ -85,6 +84,21 @@ class Settings:
         part = path.with_suffix(".part")
         part.write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n")
         part.replace(path)
+
+
+def model_id(model: str) -> str:
+    """The name that every vector of a model carries, from the setting that loads it."""
+    return "fake-384" if model == "fake" else model.removeprefix("sentence-transformers/")
+
+
+def _seconds(name: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigurationError(f"{name} is {value!r}: give seconds, such as 60.")
+    return seconds
 
 
 def _read_config(home: Path) -> dict[str, str]:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from dagster_project.core.compare import compare
 from dagster_project.core.embedding import Embedder, Embeddings
+from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.index import VectorIndex, index_schema
-from dagster_project.core.warehouse import KEY_SCHEMA, PostgresWarehouse, Refusal
+from dagster_project.core.warehouse import KEY_SCHEMA, LedgerRow, PostgresWarehouse, Refusal
 
-# Rows read, embedded and merged at a time: bounds memory, and what a crash can undo.
-BATCH_ROWS = 1024
+# Rows looked up, embedded and written at a time: bounds memory, and what a crash can undo.
+BATCH_ROWS = 4_096
+# Texts embedded between two reports of progress.
+_PROGRESS_TEXTS = 256
+Vector = tuple[np.ndarray, int]
+T = TypeVar("T")
 
 
 @dataclass
@@ -24,11 +33,14 @@ class SyncReport:
 
     Attributes:
         batch_id: the newest batch that the index now holds.
-        added: rows new in the index.
-        updated: rows whose description changed; their vectors stayed.
-        deleted: rows removed.
+        after_batch_id: the newest that it held before; None where it held none or was compared.
+        added: chunks of new text.
+        changed: chunks whose text replaced another of the same document.
+        payload_only: rows described anew; their vectors stayed.
+        deleted: rows removed, the replaced ones left out.
+        unchanged: rows that the index held already as they are.
         embedded: texts that the model read.
-        reused: texts new under their id that took a vector the index had.
+        reused: rows new under their id that took a vector the index had.
         quarantined: rows set aside.
         windowed: texts longer than the model reads, averaged over windows.
         seconds: time by phase.
@@ -36,9 +48,12 @@ class SyncReport:
     """
 
     batch_id: int | None = None
+    after_batch_id: int | None = None
     added: int = 0
-    updated: int = 0
+    changed: int = 0
+    payload_only: int = 0
     deleted: int = 0
+    unchanged: int = 0
     embedded: int = 0
     reused: int = 0
     quarantined: int = 0
@@ -51,7 +66,7 @@ class SyncReport:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was written."""
-        return not (self.added or self.updated or self.deleted)
+        return not (self.added or self.changed or self.payload_only or self.deleted)
 
 
 Progress = Callable[[int, int], None]
@@ -62,76 +77,54 @@ def sync(
     index: VectorIndex,
     embedder: Embedder,
     progress: Progress = lambda done, total: None,
+    *,
+    donor: VectorIndex | None = None,
+    wait_seconds: float = 0.0,
+    everything: bool = False,
 ) -> SyncReport:
     """Bring the newest version of the index to the warehouse's newest batch; publishes nothing.
 
-    Reads the batches after the index's mark only. Where the mark is missing or ahead of the
-    warehouse (a table that was rebuilt), and where the counts differ in the end, everything is
-    compared by key.
+    Reads the batches after the index's mark only. Where the mark is missing, where the warehouse's
+    table was built anew since, and where the newest version cannot be read, everything is compared.
 
     Args:
         warehouse: where `rag__chunks` is.
         index: the index of `embedder`'s model; made where it is missing.
         embedder: the model.
         progress: called with the rows handled and the rows to handle.
+        donor: another index of the same model, whose vectors are taken for equal texts.
+        wait_seconds: how long to wait for another writer.
+        everything: compare all that every row says, whatever the mark, and mend it.
 
     Raises:
         WarehouseError: the warehouse cannot be read.
         VectorStoreError: the index cannot be written, or another process writes it.
     """
-    with index.writer():
+    with index.writer(wait_seconds):
         index.create(embedder.dimension)
-        run = _Sync(warehouse, index, embedder, progress)
-        newest = warehouse.last_batch_id()
-        mark = index.mark()
-        if mark is None and newest is not None and index.count() == 0:
-            run.follow(-1, newest)
-        elif mark is None or newest is None or mark > newest:
-            run.reconcile()
-        elif mark < newest:
-            run.follow(mark, newest)
-        if newest is not None and mark != newest:
-            index.extend_indices()
-            index.set_mark(newest)
-        run.report.batch_id = newest
-        run.report.version = index.version
-        return run.report
+        try:
+            return _Sync(warehouse, index, embedder, progress, donor).run(everything)
+        except RuntimeError as error:
+            # LanceDB's word for a data file that cannot be read. What readers see is older, and
+            # whole as far as they know: what came after it is written again.
+            if index.live_version in (None, index.version) or not _is_unreadable(error):
+                raise _unwritable(index, error) from error
+            index.restore_live()
+            try:
+                return _Sync(warehouse, index, embedder, progress, donor).run(everything=True)
+            except RuntimeError as again:
+                raise _unwritable(index, again) from again
 
 
-@dataclass
-class Difference:
-    """How the index differs from the warehouse, as sorted chunk ids."""
-
-    missing: list[str]
-    orphans: list[str]
-    duplicates: list[str]
-    stale: list[str]
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether both hold the same."""
-        return not (self.missing or self.orphans or self.duplicates or self.stale)
+def _is_unreadable(error: RuntimeError) -> bool:
+    return "No space left" not in str(error)
 
 
-def compare(warehouse: PostgresWarehouse, index: VectorIndex, *, live: bool = True) -> Difference:
-    """Compare every chunk of the warehouse with every row of the index by id, text and description.
-
-    Chunks that the model could not embed are in the quarantine and count as neither.
-    """
-    expected = {row["chunk_id"]: row for row in warehouse.chunk_keys().to_pylist()}
-    for chunk_id in warehouse.quarantined_chunks(index.model_id):
-        expected.pop(chunk_id, None)
-    found: dict[str, dict[str, str]] = {}
-    duplicates: set[str] = set()
-    for row in index.keys(live=live).to_pylist():
-        if row["chunk_id"] in found:
-            duplicates.add(row["chunk_id"])
-        found[row["chunk_id"]] = row
-    return Difference(
-        missing=sorted(expected.keys() - found.keys()),
-        orphans=sorted(found.keys() - expected.keys()),
-        duplicates=sorted(duplicates),
-        stale=sorted(key for key in expected.keys() & found.keys() if expected[key] != found[key]),
+def _unwritable(index: VectorIndex, error: RuntimeError) -> VectorStoreError:
+    return VectorStoreError(
+        f"The index {index.name} in {index.uri} cannot be read or written: {error}. Readers keep "
+        f"version {index.live_version}, and the next run does what this one did not. Check the "
+        "disk's space; if its files are damaged, `headrace generations rebuild` makes a new one."
     )
 
 
@@ -142,186 +135,275 @@ class _Sync:
         index: VectorIndex,
         embedder: Embedder,
         progress: Progress,
+        donor: VectorIndex | None,
     ) -> None:
         self.warehouse = warehouse
         self.index = index
         self.embedder = embedder
         self.progress = progress
+        self.donor = donor
         self.report = SyncReport()
+        self.done = self.total = 0
+        self.new_by_document: Counter[str] = Counter()
+        # An empty table has no row to look up, and texts come in the order of their hash.
+        self.is_first = False
+        self.last: dict[str, Vector] = {}
+        self.quarantined: set[str] = set()
+
+    def run(self, everything: bool) -> SyncReport:
+        """Follow the batches after the mark, or compare; then set the mark."""
+        started = datetime.now(timezone.utc)
+        report, index = self.report, self.index
+        newest, mark = self.warehouse.batch_range()[1], index.mark()
+        report.batch_id = newest
+        if mark == newest and not everything:
+            report.version = index.version
+            return report
+        self.quarantined = self.warehouse.quarantined_chunks(self.embedder.model_id)
+        if mark is not None and newest is not None and mark > newest:
+            index.clear_marks()
+        if everything or newest is None or not self.can_follow(mark):
+            self.reconcile(newest, content=everything)
+        else:
+            report.after_batch_id = mark
+            self.follow(-1 if mark is None else mark, newest)
+        if newest is not None and (mark != newest or not report.is_empty):
+            self.timed("write", index.extend_indices)
+            index.set_mark(newest)
+            self.write_ledger(newest, mark, started)
+        report.version = index.version
+        return report
+
+    def can_follow(self, mark: int | None) -> bool:
+        """Whether the batches after the mark are all that changed since.
+
+        They are not where a crash left rows and no mark, and where the table was built anew: then
+        no row is as old as the mark, and what went left no tombstone.
+        """
+        if mark is None:
+            return self.index.count() == 0
+        first, last = self.warehouse.batch_range()
+        return first is not None and last is not None and first <= mark <= last
 
     def follow(self, mark: int, newest: int) -> None:
         """Apply the batches after the mark: texts first, so that a moved one finds its vector."""
-        total = self.warehouse.count_changes(mark, newest)
-        done = 0
-        for rows in self._reading(self.warehouse.changed_chunks(mark, newest, BATCH_ROWS)):
-            self._write(rows)
-            done += rows.num_rows
-            self.progress(done, total)
-        for chunk_ids in self.warehouse.tombstones(mark, newest, BATCH_ROWS):
-            self._delete(chunk_ids)
+        before = self.index.count()
+        self.is_first = before == 0
+        self.total, tombstones = self.warehouse.count_changes(mark, newest)
+        for rows in self.reading(self.warehouse.changed_chunks(mark, newest, BATCH_ROWS)):
+            self.write(rows)
+        replaced: Counter[str] = Counter()
+        if tombstones:
+            gone = self.warehouse.tombstones(mark, newest)
+            replaced = self.delete(dict(zip(*gone.to_pydict().values(), strict=True)))
+        report = self.report
+        report.changed = (self.new_by_document & replaced).total()
         # Cheap proof that nothing was lost or written twice; a difference is mended at once.
-        set_aside = len(self.warehouse.quarantined_chunks(self.index.model_id))
-        if self.index.count() != self.warehouse.count_chunks() - set_aside:
-            self.reconcile()
+        if self.index.count() != before + report.added - report.deleted:
+            self.reconcile(newest, content=False)
+        report.added -= report.changed
+        report.deleted -= report.changed
 
-    def reconcile(self) -> None:
-        """Compare everything by key and mend what differs."""
-        difference = compare(self.warehouse, self.index, live=False)
-        wanted = sorted({*difference.missing, *difference.stale, *difference.duplicates})
-        # A row that is there twice goes altogether and comes back once.
-        for chunk_ids in _slices(difference.duplicates):
-            self._delete(chunk_ids)
-        done = 0
-        for chunk_ids in _slices(wanted):
-            for rows in self._reading(self.warehouse.chunks_by_id(chunk_ids, BATCH_ROWS)):
-                self._write(rows)
-                done += rows.num_rows
-                self.progress(done, len(wanted))
-        for chunk_ids in _slices(difference.orphans):
-            self._delete(chunk_ids)
+    def reconcile(self, newest: int | None, *, content: bool) -> None:
+        """Compare everything and mend what differs."""
+        found = compare(self.warehouse, self.index, live=False, upto=newest, content=content)
+        # A row that is there twice, or whose vector may be broken, goes and comes back once.
+        self.delete(dict.fromkeys([*found.duplicates, *(found.stale if content else [])], ""))
+        wanted = sorted({*found.missing, *found.stale, *found.duplicates})
+        self.done, self.total = 0, len(wanted)
+        for start in range(0, len(wanted), BATCH_ROWS):
+            chunk_ids = wanted[start : start + BATCH_ROWS]
+            self.write(self.timed("read", partial(self.warehouse.chunks_by_id, chunk_ids)))
+        # Last, so that a text that moved finds its vector.
+        self.delete(dict.fromkeys(found.orphans, ""))
 
-    def _write(self, rows: pa.Table) -> None:
-        started = time.perf_counter()
-        known = {
-            row["chunk_id"]: row
-            for row in self.index.find(
-                "chunk_id", rows["chunk_id"].to_pylist(), KEY_SCHEMA.names
-            ).to_pylist()
-        }
-        new: list[int] = []
-        described: list[int] = []
-        keys = rows.select(KEY_SCHEMA.names).to_pylist()
-        for place, row in enumerate(keys):
-            present = known.get(row["chunk_id"])
-            if present is None or present["content_hash"] != row["content_hash"]:
-                new.append(place)
-            elif present["row_hash"] != row["row_hash"]:
-                described.append(place)
-        self.report.seconds["read"] += time.perf_counter() - started
-        if described:
-            # Without the vector's columns: the merge keeps what they hold.
-            self._merge(rows.take(described))
-            self.report.updated += len(described)
+    def write(self, rows: pa.Table) -> None:
+        """Add the rows that the index lacks, describe anew those that say something else."""
+        new = list(range(rows.num_rows))
+        if not self.is_first:
+            known = self.timed(
+                "read",
+                lambda: self.index.find("chunk_id", rows["chunk_id"].to_pylist(), KEY_SCHEMA.names),
+            )
+            hashes = dict(
+                zip(known["chunk_id"].to_pylist(), known["row_hash"].to_pylist(), strict=True)
+            )
+            described: list[int] = []
+            new = []
+            # The text is part of the id, so a row that is there has its vector.
+            keys = zip(rows["chunk_id"].to_pylist(), rows["row_hash"].to_pylist(), strict=True)
+            for place, (chunk_id, row_hash) in enumerate(keys):
+                if chunk_id not in hashes:
+                    new.append(place)
+                elif hashes[chunk_id] != row_hash:
+                    described.append(place)
+            if described:
+                self.timed("write", lambda: self.index.describe(rows.take(described)))
+            self.report.payload_only += len(described)
+            self.report.unchanged += rows.num_rows - len(new) - len(described)
         if new:
-            self._add(rows.take(new))
+            self.add(rows if self.is_first else rows.take(new))
+        self.done += rows.num_rows
+        self.progress(self.done, self.total)
 
-    def _add(self, rows: pa.Table) -> None:
-        started = time.perf_counter()
+    def add(self, rows: pa.Table) -> None:
+        """Write rows with their vectors; what the model refuses goes to the quarantine."""
         hashes = rows["content_hash"].to_pylist()
-        vectors = self._known_vectors(hashes)
+        vectors = self.timed("read", lambda: self.known_vectors(hashes))
         texts = dict(zip(hashes, rows["chunk_text"].to_pylist(), strict=True))
-        unknown = [content_hash for content_hash in texts if content_hash not in vectors]
-        self.report.seconds["read"] += time.perf_counter() - started
-
-        started = time.perf_counter()
-        embedded, failed = self._embed(
-            {content_hash: texts[content_hash] for content_hash in unknown}
-        )
-        vectors |= embedded
-        self.report.seconds["embed"] += time.perf_counter() - started
+        unknown = {key: text for key, text in texts.items() if key not in vectors}
+        made, failed = self.timed("embed", lambda: self.embed(unknown))
+        vectors |= made
         if failed:
-            refused = [place for place, content_hash in enumerate(hashes) if content_hash in failed]
-            self._set_aside(rows.take(refused), failed)
-            rows = rows.take([place for place in range(len(hashes)) if hashes[place] not in failed])
+            self.set_aside(rows, failed)
+            rows = rows.take([place for place, key in enumerate(hashes) if key not in failed])
             hashes = rows["content_hash"].to_pylist()
-            if not hashes:
-                return
-        dimension = self.embedder.dimension
-        flat = np.concatenate([vectors[content_hash][0] for content_hash in hashes])
-        now = datetime.now(timezone.utc)
-        self._merge(
-            pa.table(
-                [
-                    *rows.columns,
-                    pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dimension),
-                    pa.array([vectors[content_hash][1] for content_hash in hashes], pa.int32()),
-                    pa.array([self.embedder.model_id] * len(hashes)),
-                    pa.array([now] * len(hashes), pa.timestamp("us", tz="UTC")),
-                ],
-                schema=index_schema(dimension),
-            )
-        )
+        if not hashes:
+            return
+        self.timed("write", lambda: self.index.add(self.with_vectors(rows, vectors)))
+        self.last = {hashes[-1]: vectors[hashes[-1]]}
         # One that failed before and is embedded now is no orphan.
-        self.warehouse.release(rows["chunk_id"].to_pylist(), self.embedder.model_id)
+        self.release(rows["chunk_id"].to_pylist())
+        self.new_by_document.update(rows["document_id"].to_pylist())
         self.report.added += len(hashes)
-        self.report.reused += len(hashes) - len(embedded)
+        self.report.reused += len(hashes) - len(made)
 
-    def _known_vectors(self, hashes: list[str]) -> dict[str, tuple[np.ndarray, int]]:
-        """Vectors that the index has for these texts, under whatever id."""
-        found = self.index.find(
-            "content_hash", sorted(set(hashes)), ["content_hash", "vector", "windows"]
-        )
-        if not found.num_rows:
-            return {}
-        flat = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        vectors = flat.reshape(found.num_rows, self.embedder.dimension)
-        return dict(
-            zip(
-                found["content_hash"].to_pylist(),
-                zip(vectors, found["windows"].to_pylist(), strict=True),
-                strict=True,
-            )
+    def with_vectors(self, rows: pa.Table, vectors: dict[str, Vector]) -> pa.Table:
+        """Rows of the index."""
+        hashes = rows["content_hash"].to_pylist()
+        dimension = self.embedder.dimension
+        flat = np.concatenate([vectors[key][0] for key in hashes])
+        now = datetime.now(timezone.utc)
+        return pa.table(
+            [
+                *rows.columns,
+                pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dimension),
+                pa.array([vectors[key][1] for key in hashes], pa.int32()),
+                pa.array([self.embedder.model_id] * len(hashes)),
+                pa.array([now] * len(hashes), pa.timestamp("us", tz="UTC")),
+            ],
+            schema=index_schema(dimension),
         )
 
-    def _embed(
-        self, texts: dict[str, str]
-    ) -> tuple[dict[str, tuple[np.ndarray, int]], dict[str, str]]:
+    def known_vectors(self, hashes: list[str]) -> dict[str, Vector]:
+        """Vectors that this index or its donor has for these texts, under whatever id."""
+        vectors = dict(self.last)
+        indexes = [] if self.is_first else [self.index]
+        for index in [*indexes, *([self.donor] if self.donor else [])]:
+            wanted = sorted(set(hashes) - vectors.keys())
+            found = index.find("content_hash", wanted, ["content_hash", "vector", "windows"])
+            if found.num_rows:
+                flat = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+                values = zip(
+                    flat.reshape(found.num_rows, -1), found["windows"].to_pylist(), strict=True
+                )
+                vectors |= zip(found["content_hash"].to_pylist(), values, strict=True)
+        return vectors
+
+    def embed(self, texts: dict[str, str]) -> tuple[dict[str, Vector], dict[str, str]]:
         """Vectors by content hash, and the reasons of those that could not be embedded."""
-        if not texts:
-            return {}, {}
-        hashes = list(texts)
+        # Texts of a length go together, so that the model pads little.
+        hashes = sorted(texts, key=lambda key: len(texts[key]))
+        vectors: dict[str, Vector] = {}
+        failed: dict[str, str] = {}
+        for start in range(0, len(hashes), _PROGRESS_TEXTS):
+            keys = hashes[start : start + _PROGRESS_TEXTS]
+            self.embed_some(keys, texts, vectors, failed)
+            self.progress(self.done + start + len(keys), self.total)
+        return vectors, failed
+
+    def embed_some(
+        self,
+        hashes: list[str],
+        texts: dict[str, str],
+        vectors: dict[str, Vector],
+        failed: dict[str, str],
+    ) -> None:
+        """Embed together what can be, by halves down to the text that cannot."""
         try:
-            result = _checked(self.embedder.embed(list(texts.values())))
+            result = _checked(self.embedder.embed([texts[key] for key in hashes]))
         except Exception as error:  # noqa: BLE001 - any failure of a model on one text concerns that text
             if len(hashes) == 1:
-                return {}, {hashes[0]: f"the model cannot embed it: {error}"}
+                failed[hashes[0]] = f"the model cannot embed it: {error}"
+                return
             middle = len(hashes) // 2
-            vectors: dict[str, tuple[np.ndarray, int]] = {}
-            failed: dict[str, str] = {}
             for half in (hashes[:middle], hashes[middle:]):
-                done, refused = self._embed(
-                    {content_hash: texts[content_hash] for content_hash in half}
-                )
-                vectors |= done
-                failed |= refused
-            return vectors, failed
+                self.embed_some(half, texts, vectors, failed)
+            return
         self.report.embedded += len(hashes)
         self.report.windowed += int((result.windows > 1).sum())
-        return dict(
-            zip(hashes, zip(result.vectors, result.windows.tolist(), strict=True), strict=True)
-        ), {}
+        vectors |= zip(
+            hashes, zip(result.vectors, result.windows.tolist(), strict=True), strict=True
+        )
 
-    def _set_aside(self, rows: pa.Table, reasons: dict[str, str]) -> None:
+    def set_aside(self, rows: pa.Table, reasons: dict[str, str]) -> None:
+        """Write what the model refused to the quarantine."""
         refusals = [
             Refusal(row["document_id"], reasons[row["content_hash"]], row["chunk_id"])
             for row in rows.select(["document_id", "content_hash", "chunk_id"]).to_pylist()
+            if row["content_hash"] in reasons
         ]
         self.warehouse.set_aside("embedding", refusals, self.embedder.model_id)
         self.report.quarantined += len(refusals)
 
-    def _merge(self, rows: pa.Table) -> None:
-        started = time.perf_counter()
-        self.index.merge(rows)
-        self.report.seconds["write"] += time.perf_counter() - started
+    def release(self, chunk_ids: list[str]) -> None:
+        """Take chunks out of the quarantine that are embedded after all, or gone."""
+        if freed := self.quarantined.intersection(chunk_ids):
+            self.warehouse.release(sorted(freed), self.embedder.model_id)
 
-    def _delete(self, chunk_ids: list[str]) -> None:
-        started = time.perf_counter()
-        self.report.deleted += self.index.delete(chunk_ids)
-        self.report.seconds["write"] += time.perf_counter() - started
+    def delete(self, documents: dict[str, str]) -> Counter[str]:
+        """Remove rows, given as document by chunk id; how many were there, by document."""
+        removed: Counter[str] = Counter()
+        chunk_ids = list(documents)
+        for start in range(0, len(chunk_ids), BATCH_ROWS):
+            some = chunk_ids[start : start + BATCH_ROWS]
+            found = self.timed("write", partial(self.index.delete, some))
+            removed.update(documents[chunk_id] for chunk_id in found)
+            self.release(some)
+        self.report.deleted += removed.total()
+        return removed
 
-    def _reading(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-        while True:
-            started = time.perf_counter()
-            rows = next(tables, None)
-            self.report.seconds["read"] += time.perf_counter() - started
-            if rows is None:
-                return
+    def write_ledger(self, newest: int, mark: int | None, started: datetime) -> None:
+        """Account for the sync in the warehouse."""
+        report = self.report
+        run, watermark = self.warehouse.batch_facts(-1 if mark is None else mark, newest)
+        self.warehouse.write_ledger(
+            LedgerRow(
+                generation=self.index.name,
+                batch_id=newest,
+                after_batch_id=mark,
+                dbt_invocation_id=run,
+                model_id=self.embedder.model_id,
+                source_watermark=watermark,
+                rows_added=report.added,
+                rows_changed=report.changed,
+                rows_payload_only=report.payload_only,
+                rows_deleted=report.deleted,
+                rows_unchanged=report.unchanged,
+                rows_embedded=report.embedded,
+                rows_reused=report.reused,
+                rows_quarantined=report.quarantined,
+                read_seconds=report.seconds["read"],
+                embed_seconds=report.seconds["embed"],
+                write_seconds=report.seconds["write"],
+                started_at=started,
+                finished_at=datetime.now(timezone.utc),
+            )
+        )
+
+    def reading(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The same tables; the time that they take to come is reading."""
+        waiting = iter(tables)
+        while (rows := self.timed("read", lambda: next(waiting, None))) is not None:
             yield rows
 
-
-def _slices(values: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(values), BATCH_ROWS):
-        yield values[start : start + BATCH_ROWS]
+    def timed(self, phase: str, work: Callable[[], T]) -> T:
+        """What some work gives; its time counts to a phase."""
+        started = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self.report.seconds[phase] += time.perf_counter() - started
 
 
 def _checked(result: Embeddings) -> Embeddings:

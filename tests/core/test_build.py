@@ -97,7 +97,7 @@ def test_a_text_that_moved_keeps_its_vector(headrace: Headrace, folder: Path) ->
 
 
 def test_a_second_writer_is_refused(headrace: Headrace) -> None:
-    with headrace.index.writer(), pytest.raises(VectorStoreError, match="Another process writes"):
+    with headrace.index.writer(), pytest.raises(VectorStoreError, match="writes the index"):
         sync(headrace.warehouse, headrace.index, headrace.embedder)
 
 

@@ -9,11 +9,12 @@ import lancedb
 import pytest
 
 from dagster_project.core.build import Headrace
+from dagster_project.core.compare import compare
 from dagster_project.core.embedding import Embeddings, FakeEmbedder
 from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.ingest import ingest_markdown
 from dagster_project.core.retrieval import search
-from dagster_project.core.sync import SyncReport, compare, sync
+from dagster_project.core.sync import SyncReport, sync
 
 POISON = "the model chokes on this"
 NOTE = "---\ntitle: {title}\nteam: {team}\nupdated_at: 2026-01-01\n---\n{body}\n"
@@ -23,6 +24,7 @@ class CountingEmbedder(FakeEmbedder):
     """The fake model, which notes every text it reads and fails on one."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.read: list[str] = []
         self.chokes = True
 
@@ -98,14 +100,14 @@ def test_an_edit_embeds_the_edited_text_only(desk: Desk) -> None:
     desk.write("n1", "Note number 1 about payroll.")
     report = desk.build()
     assert desk.embedder.read == ["Note\n\nNote number 1 about payroll."]
-    assert (report.added, report.updated, report.deleted) == (1, 0, 1)
+    assert (report.changed, report.added, report.payload_only, report.deleted) == (1, 0, 0, 0)
 
 
 def test_a_change_beside_the_text_keeps_the_vector(desk: Desk) -> None:
     before = desk.vector("n2")
     desk.write("n2", "Note number 2 about shifts.", team="finance")
     report = desk.build()
-    assert (report.updated, report.added, report.embedded) == (1, 0, 0)
+    assert (report.payload_only, report.added, report.embedded) == (1, 0, 0)
     assert desk.vector("n2") == before
     rows = desk.headrace.index.find("document_id", ["notes:n2.md"], ["payload"])
     assert '"team": "finance"' in rows["payload"].to_pylist()[0]
@@ -147,7 +149,7 @@ def test_a_refused_text_is_indexed_once_the_model_takes_it(desk: Desk) -> None:
 
 
 def test_a_second_writer_is_refused(desk: Desk) -> None:
-    with desk.headrace.index.writer(), pytest.raises(VectorStoreError, match="Another process"):
+    with desk.headrace.index.writer(), pytest.raises(VectorStoreError, match="writes the index"):
         desk.sync()
 
 
@@ -178,7 +180,7 @@ def test_a_tampered_index_is_found_and_mended(desk: Desk) -> None:
     assert (found.duplicates, found.orphans) == ([doubled], ["stranger"])
     assert desk.headrace.verify().is_clean, "readers have the version that was published"
 
-    index.clear_mark()
+    index.clear_marks()
     desk.sync()
     assert compare(desk.headrace.warehouse, index, live=False).is_clean
     desk.headrace.publish()
@@ -206,8 +208,8 @@ def test_a_superseded_version_leaves_the_search_and_comes_back(desk: Desk) -> No
     (desk.folder / "leave-2025.md").write_text(VERSION.format(year=2025, weeks=16))
     report = desk.build()
     assert found() == {"notes:leave-2025.md"}
-    assert (report.added, report.updated, report.embedded) == (1, 1, 1)
+    assert (report.added, report.payload_only, report.embedded) == (1, 1, 1)
     (desk.folder / "leave-2025.md").unlink()
     report = desk.build()
     assert found() == {"notes:leave-2023.md"}
-    assert (report.deleted, report.updated, report.embedded) == (1, 1, 0)
+    assert (report.deleted, report.payload_only, report.embedded) == (1, 1, 0)

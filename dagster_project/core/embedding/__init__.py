@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dagster_project.core.embedding.base import Embedder, Embeddings
 from dagster_project.core.embedding.fake import FakeEmbedder
 
@@ -9,13 +11,15 @@ __all__ = ["Embedder", "Embeddings", "FakeEmbedder", "load_embedder"]
 
 
 def load_embedder(model: str) -> Embedder:
-    """The embedder of a model name: ``fake``, ``all-MiniLM-L6-v2`` (from its wheel) or any other.
+    """The embedder of a model name: ``all-MiniLM-L6-v2`` (from its wheel) or any other.
+
+    ``fake`` and ``fake-64``, of any dimension, need no model and know no meaning.
 
     Raises:
         ConfigurationError: the model cannot be found, or its file is not the one expected.
     """
-    if model == "fake":
-        return FakeEmbedder()
+    if fake := re.fullmatch(r"fake(?:-([1-9]\d*))?", model):
+        return FakeEmbedder(int(fake[1] or 384))
     # Imported here: torch takes seconds, and a status or a parse needs none of it.
     from dagster_project.core.embedding.sentence_transformer import SentenceTransformerEmbedder
 

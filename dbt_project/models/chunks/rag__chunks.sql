@@ -2,7 +2,12 @@
     materialized='incremental',
     unique_key='chunk_id',
     on_schema_change='append_new_columns',
-    indexes=[{'columns': ['batch_id']}, {'columns': ['document_id']}],
+    indexes=[
+        {'columns': ['batch_id']},
+        {'columns': ['document_id']},
+        {'columns': ['chunk_id']},
+        {'columns': ['content_hash', 'chunk_id']},
+    ],
 ) }}
 
 with documents as (
@@ -29,7 +34,13 @@ changed_documents as (
         is_deleted
     from documents
     {% if is_incremental() -%}
-    where batch_id > (select coalesce(max(batch_id), 0) from {{ this }})
+    where
+        batch_id > (select coalesce(max(batch_id), 0) from {{ this }})
+        -- No chunk was cut as this run cuts: every document is cut again.
+        or not exists (
+            select 1 from {{ this }}
+            where chunking_policy = '{{ headrace.chunking_policy() }}' and not is_deleted
+        )
     {%- endif %}
 
 ),
@@ -113,6 +124,7 @@ described_chunks as (
             "coalesce(" ~ headrace.date_text('current_chunks.valid_from') ~ ", '')",
             "coalesce(" ~ headrace.date_text('current_chunks.valid_to') ~ ", '')",
             'current_chunks.lifecycle_state', headrace.timestamp_text('current_chunks.source_updated_at'),
+            "'" ~ headrace.chunking_policy() ~ "'",
         ])) }} as row_hash
     from current_chunks
 
@@ -155,6 +167,7 @@ select
     described_chunks.lifecycle_state,
     described_chunks.source_updated_at,
     described_chunks.row_hash,
+    '{{ headrace.chunking_policy() }}' as chunking_policy,
     batch.batch_id,
     {% if is_incremental() -%}
     -- The run that made the text, not the run that last touched its row.
@@ -198,6 +211,7 @@ select
     'deleted' as lifecycle_state,
     changed_documents.source_updated_at,
     '' as row_hash,
+    '{{ headrace.chunking_policy() }}' as chunking_policy,
     batch.batch_id,
     '{{ invocation_id }}' as dbt_invocation_id,
     true as is_deleted

@@ -1,0 +1,200 @@
+"""The `headrace` command."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from dagster_project.cli import index, running
+from dagster_project.cli.output import AsJson, console, errors, print_hits, print_json, table
+from dagster_project.cli.progress import build_progress
+from dagster_project.core.build import BuildReport, Headrace
+from dagster_project.core.errors import ConfigurationError, HeadraceError
+from dagster_project.core.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster_project.core.retrieval import Hit
+
+app = typer.Typer(
+    help="Fresh, governed context from a warehouse to language models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+ingest_app = typer.Typer(help="Load documents from outside the warehouse.", no_args_is_help=True)
+app.add_typer(ingest_app, name="ingest")
+app.add_typer(running.app)
+app.add_typer(index.app)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one line and exit code 2."""
+    try:
+        app()
+    except HeadraceError as error:
+        errors.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
+        sys.exit(2)
+
+
+def _headrace() -> Headrace:
+    return Headrace(Settings.load())
+
+
+@ingest_app.command("markdown")
+def ingest_markdown_command(
+    directory: Annotated[
+        Path, typer.Argument(help="The folder; its files become the source's documents.")
+    ],
+    source: Annotated[
+        str, typer.Option(help="The source's name, in front of every document's id.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Load a folder of Markdown: new and changed files come in, files that are gone go out."""
+    from dagster_project.core.ingest import ingest_markdown
+
+    report = ingest_markdown(_headrace().warehouse, directory, source)
+    if as_json:
+        print_json(asdict(report))
+        return
+    console.print(
+        f"{source}: {report.added} added, {report.changed} changed, {report.deleted} deleted, "
+        f"{report.unchanged} unchanged, "
+        f"{len(report.refused)} refused. `headrace build` brings them to the index."
+    )
+    if report.refused:
+        rows = [[refusal.document_id, refusal.reason] for refusal in report.refused]
+        console.print(table("Refused, and kept in the quarantine", ["file", "reason"], rows))
+
+
+@app.command()
+def build(
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild the dbt models from nothing.")
+    ] = False,
+    no_promote: Annotated[
+        bool,
+        typer.Option("--no-promote", help="Fill a new generation, but leave readers on the old."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run dbt, embed what changed, verify it, publish it."""
+    headrace = _headrace()
+    arguments = ["--full-refresh"] if full_refresh else []
+    report = _build(headrace, arguments, quiet=as_json, promote=not no_promote)
+    if as_json:
+        print_json(asdict(report))
+
+
+def _build(
+    headrace: Headrace, arguments: list[str], *, quiet: bool, promote: bool = True
+) -> BuildReport:
+    with build_progress(errors, quiet=quiet) as (on_node, on_chunks):
+        report = headrace.build(arguments, on_node, on_chunks, promote=promote)
+    if not quiet:
+        done = report.sync
+        console.print(
+            f"dbt: {len(report.dbt)} nodes. Index: {done.added} chunks added, {done.changed} "
+            f"changed ({done.embedded} embedded, {done.reused} vectors reused), "
+            f"{done.payload_only} described anew, {done.deleted} deleted, {done.quarantined} "
+            f"quarantined. Version {report.live_version} of {report.generation} is live."
+        )
+    return report
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to search for.")],
+    k: Annotated[int, typer.Option("--k", "-k", help="How many chunks.")] = 5,
+    where: Annotated[
+        str | None, typer.Option(help="A filter, such as: doc_type = 'policy'")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the chunks that answer a question, of documents in force."""
+    hits = _find(_headrace(), query, k, where)
+    if as_json:
+        print_json([asdict(hit) for hit in hits])
+        return
+    print_hits(query, hits)
+
+
+def _find(headrace: Headrace, query: str, k: int, where: str | None = None) -> list[Hit]:
+    from dagster_project.core.retrieval import search as find
+
+    generation = headrace.live_generation
+    return find(headrace.store.index(generation), headrace.model(generation.model), query, k, where)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Say what the warehouse and the index hold, and whether they agree."""
+    headrace = _headrace()
+    found = _status(headrace)
+    if as_json:
+        print_json(found)
+        return
+    console.print(
+        table(f"Headrace in {headrace.settings.home}", ["", ""], [[k, v] for k, v in found.items()])
+    )
+
+
+def _status(headrace: Headrace) -> dict[str, Any]:
+    warehouse, live = headrace.warehouse, headrace.store.live()
+    built = warehouse.has_chunks()
+    chunks = warehouse.count_chunks() if built else 0
+    index = headrace.store.index(live) if live else None
+    difference = headrace.verify() if built and live else None
+    model_id = live.model_id if live else headrace.settings.model_id
+    return {
+        "documents": warehouse.count_documents() if built else 0,
+        "chunks_active": chunks,
+        "index_rows": index.live().count_rows() if index else 0,
+        "missing": len(difference.missing) if difference else chunks,
+        "orphans": len(difference.orphans) if difference else 0,
+        "quarantined": len(warehouse.quarantined_chunks(model_id)),
+        "generation": live.name if live else None,
+        "live_version": index.live_version if index else None,
+        "last_batch_id": warehouse.batch_range()[1] if built else None,
+        "model_id": model_id,
+    }
+
+
+@app.command()
+def demo(
+    live: Annotated[
+        bool, typer.Option("--live", help="Keep changing the application's data until Ctrl-C.")
+    ] = False,
+    scale: Annotated[float, typer.Option(help="Multiplies customers, tickets and comments.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another seed gives another company.")] = 7,
+    per_second: Annotated[float, typer.Option(help="Changes a second with --live.")] = 1.0,
+) -> None:
+    """Fill the example company's database and run the main job on it."""
+    from dagster_project.demo import run as demo_run
+
+    headrace = _headrace()
+    if headrace.settings.postgres_url:
+        raise ConfigurationError(
+            "`headrace demo` writes the schema saas, and HEADRACE_POSTGRES_URL names your own "
+            "Postgres: "
+            "unset it, so that the demo runs in the embedded one."
+        )
+    if live:
+        for line in demo_run.changes(headrace, per_second=per_second, seed=seed):
+            console.print(line, highlight=False)
+        return
+    headrace = demo_run.prepare(headrace, scale=scale, seed=seed, console=console)
+    _build(headrace, [], quiet=False)
+    found = _status(headrace)
+    rows = [
+        ["documents", found["documents"]],
+        ["chunks", found["chunks_active"]],
+        ["vectors", found["index_rows"]],
+    ]
+    console.print(table("The demo is built", ["", "rows"], rows))
+    for question in demo_run.QUESTIONS:
+        print_hits(question, _find(headrace, question, 3))

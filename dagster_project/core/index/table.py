@@ -1,0 +1,354 @@
+"""One generation of the index: a LanceDB table, read through the tag `live`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import lancedb
+import pyarrow as pa
+from lancedb.index import FTS, BTree
+
+from dagster_project.core.errors import VectorStoreError
+from dagster_project.core.index.filters import is_one_of
+from dagster_project.core.index.lock import is_local, writer_lock
+from dagster_project.core.index.opening import open_table
+from dagster_project.core.warehouse import CHUNK_SCHEMA, KEY_SCHEMA
+
+LIVE = "live"
+# The version that was live before, so that a torn manifest of the live one is no loss.
+PREVIOUS = "previous"
+_MARK = "batch-"
+VECTOR_COLUMNS = ("vector", "windows", "model_id", "indexed_at")
+_BTREES = ("chunk_id", "content_hash", "document_id")
+_FTS = "chunk_text"
+# Rows outside an index are scanned at every search and every commit leaves a fragment: past these,
+# it is worth tidying. Few rows are scanned faster than an index is extended.
+_UNINDEXED_SHARE = 0.1
+_UNINDEXED_ROWS = 5_000
+_SMALL_FRAGMENTS = 50
+_NEVER = timedelta(days=3_650)
+
+
+def index_schema(dimension: int) -> pa.Schema:
+    """The columns of an index row: the chunk's, then the vector's."""
+    return pa.schema(
+        [
+            *CHUNK_SCHEMA,
+            pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False),
+            pa.field("windows", pa.int32(), nullable=False),
+            pa.field("model_id", pa.string(), nullable=False),
+            pa.field("indexed_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What tidying did to a table.
+
+    Attributes:
+        fragments_before, fragments_after: data files that a scan reads.
+        unindexed_before: rows that searches had to scan.
+        versions_before, versions_after: versions kept.
+        bytes: what the live rows take, without old versions and indices.
+    """
+
+    fragments_before: int
+    fragments_after: int
+    unindexed_before: int
+    versions_before: int
+    versions_after: int
+    bytes: int
+
+
+class VectorIndex:
+    """The chunks of one generation in LanceDB.
+
+    Writers work on the newest version of the table; readers open the version tagged `live`. How far
+    a version follows the warehouse is a tag too, `batch-<batch_id>`, set when all of a batch is
+    written, so that a crash between two writes is seen and written again.
+    """
+
+    def __init__(self, uri: str, name: str, model_id: str) -> None:
+        """Take the store's directory or URI and the table; nothing is opened or made yet."""
+        self.uri = uri
+        self.name = name
+        self.model_id = model_id
+        self._table: Any = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether the table is there."""
+        return open_table(self.uri, self.name) is not None
+
+    def create(self, dimension: int) -> None:
+        """Make the empty table, where it is missing."""
+        if not self.exists:
+            self._table = lancedb.connect(self.uri).create_table(
+                self.name, schema=index_schema(dimension)
+            )
+
+    @contextmanager
+    def writer(self, wait_seconds: float = 0.0) -> Iterator[None]:
+        """Hold the table's write lock: concurrent merges could write a row twice.
+
+        Raises:
+            VectorStoreError: another process writes.
+        """
+        with writer_lock(self.uri, self.name, wait_seconds):
+            yield
+
+    def _head(self) -> Any:  # noqa: ANN401 - LanceDB's tables are untyped
+        """The newest version, for writers."""
+        if self._table is None:
+            self._table = self._open()
+        self._table.checkout_latest()
+        return self._table
+
+    def live(self) -> Any:  # noqa: ANN401
+        """The published version, for readers.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        table = self._open()
+        if LIVE not in table.tags.list():
+            raise VectorStoreError(
+                f"The index in {self.uri} was never published: run `headrace build`."
+            )
+        table.checkout(LIVE)
+        return table
+
+    def _open(self) -> Any:  # noqa: ANN401
+        table = open_table(self.uri, self.name)
+        if table is None:
+            raise VectorStoreError(
+                f"There is no index of the model {self.model_id} in {self.uri}: run "
+                "`headrace build`."
+            )
+        return table
+
+    @property
+    def version(self) -> int:
+        """The newest version's number."""
+        return int(self._head().version)
+
+    @property
+    def live_version(self) -> int | None:
+        """The published version's number."""
+        return self._tags().get(LIVE)
+
+    def _tags(self) -> dict[str, int]:
+        return {name: int(tag["version"]) for name, tag in self._head().tags.list().items()}
+
+    def _marks(self) -> dict[int, int]:
+        """The version that holds everything up to a batch, by batch."""
+        return {
+            int(name.removeprefix(_MARK)): version
+            for name, version in self._tags().items()
+            if name.startswith(_MARK)
+        }
+
+    def mark(self) -> int | None:
+        """The batch up to which the index follows the warehouse, or None where it never did."""
+        return max(self._marks(), default=None)
+
+    def live_mark(self) -> int | None:
+        """The batch up to which the version that readers see follows the warehouse."""
+        live = self.live_version or 0
+        marks = [batch_id for batch_id, version in self._marks().items() if version <= live]
+        return max(marks, default=None)
+
+    def set_mark(self, batch_id: int) -> None:
+        """Say that the newest version holds everything up to `batch_id`."""
+        self._tag(f"{_MARK}{batch_id}", self.version)
+
+    def clear_marks(self) -> None:
+        """Forget how far the index follows, so that the next sync compares everything."""
+        for batch_id in self._marks():
+            self._head().tags.delete(f"{_MARK}{batch_id}")
+
+    def _tag(self, name: str, version: int) -> None:
+        tags, known = self._head().tags, self._tags()
+        if name not in known:
+            tags.create(name, version)
+        elif known[name] != version:
+            tags.update(name, version)
+
+    def publish(self) -> bool:
+        """Let readers see the newest version; False where they do already."""
+        version, live, mark = self.version, self.live_version, self.mark()
+        if live == version:
+            return False
+        if live is not None:
+            self._tag(PREVIOUS, live)
+        self._tag(LIVE, version)
+        for batch_id in self._marks():
+            if batch_id != mark:
+                self._head().tags.delete(f"{_MARK}{batch_id}")
+        return True
+
+    def restore_live(self) -> None:
+        """Make the published version the newest again; what came after it is forgotten.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        table = self.live()
+        self.clear_marks()
+        table.restore()
+        self._table = None
+        self._tag(LIVE, self.version)
+
+    def count(self) -> int:
+        """Rows of the newest version."""
+        return int(self._head().count_rows())
+
+    def sample(self, rows: int) -> list[str]:
+        """Some chunks of the newest version, as they were embedded."""
+        found = self._head().search().select(["chunk_text"]).limit(rows).to_arrow()
+        return [str(text) for text in found["chunk_text"].to_pylist()]
+
+    def find(self, column: str, values: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """Rows of the newest version whose `column` is one of `values`."""
+        return _select(self._head(), columns, is_one_of(column, values))
+
+    def rows(self, columns: Sequence[str] = tuple(KEY_SCHEMA.names), *, live: bool) -> pa.Table:
+        """Some columns of every row of the live or the newest version: the keys, unless said."""
+        return _select(self.live() if live else self._head(), columns, None)
+
+    def stream(self, columns: Sequence[str], size: int, *, live: bool) -> Iterator[pa.Table]:
+        """Some columns of every row of the live or the newest version, `size` rows at a time."""
+        table = self.live() if live else self._head()
+        query = table.search().select(list(columns)).limit(max(table.count_rows(), 1))
+        for batch in query.to_batches(batch_size=size):
+            yield pa.Table.from_batches([batch])
+
+    def dump(self) -> list[dict[str, Any]]:
+        """What readers see: id, document, text without header, hash, state; in reading order."""
+        columns = [
+            "chunk_id",
+            "document_id",
+            "chunk_text",
+            "content_hash",
+            "lifecycle_state",
+            "header_length",
+            "chunk_index",
+        ]
+        rows = _select(self.live(), columns, None).sort_by(
+            [("document_id", "ascending"), ("chunk_index", "ascending")]
+        )
+        return [
+            {
+                "chunk_id": row["chunk_id"],
+                "document_id": row["document_id"],
+                "text": row["chunk_text"][row["header_length"] :],
+                "content_hash": row["content_hash"],
+                "lifecycle_state": row["lifecycle_state"],
+            }
+            for row in rows.to_pylist()
+        ]
+
+    def add(self, rows: pa.Table) -> None:
+        """Write rows whose chunk_id the table does not have, in one commit."""
+        self._head().add(rows)
+
+    def describe(self, rows: pa.Table) -> None:
+        """Rewrite the chunk's columns of rows that are there, in one commit; vectors stay."""
+        self._head().merge_insert("chunk_id").when_matched_update_all().execute(rows)
+
+    def delete(self, chunk_ids: Sequence[str]) -> list[str]:
+        """Remove rows; the ids that were there."""
+        found = self.find("chunk_id", chunk_ids, ["chunk_id"])["chunk_id"].to_pylist()
+        if found:
+            self._head().delete(is_one_of("chunk_id", found))
+        return list(found)
+
+    def extend_indices(self) -> None:
+        """Make the indices that are missing; extend them where many rows are outside."""
+        table = self._head()
+        rows = table.count_rows()
+        if not rows:
+            return
+        made = {index.name: index for index in table.list_indices()}
+        for column in _BTREES:
+            if f"{column}_idx" not in made:
+                table.create_index(column, config=BTree())
+        if f"{_FTS}_idx" not in made:
+            table.create_index(_FTS, config=FTS(with_position=False))
+        elif self.needs_maintenance():
+            # Compacts and extends the indices; what is old stays, since readers may be on it.
+            table.optimize(cleanup_older_than=_NEVER)
+
+    def unindexed_rows(self) -> int:
+        """Rows of the newest version that a full-text search has to scan."""
+        table = self._head()
+        for index in table.list_indices():
+            if index.name == f"{_FTS}_idx":
+                return int(index.num_unindexed_rows)
+        return int(table.count_rows())
+
+    def needs_maintenance(self) -> bool:
+        """Whether rows outside the indices or small fragments are so many that tidying pays."""
+        fragments = self._head().stats()["fragment_stats"]["num_fragments"]
+        allowed = max(self.count() * _UNINDEXED_SHARE, _UNINDEXED_ROWS)
+        return fragments > _SMALL_FRAGMENTS or self.unindexed_rows() > allowed
+
+    def maintain(self, keep: timedelta) -> Maintenance:
+        """Compact, extend the indices, and drop versions older than `keep`; rows stay the same.
+
+        A version that is not published yet is compacted only: readers are on an older one. Readers
+        of the last `keep` finish on the version that they opened.
+        """
+        table = self._head()
+        rows, published = self.count(), self.live_version == self.version
+        fragments, unindexed = _fragments(table), self.unindexed_rows()
+        versions = len(table.list_versions())
+        mark = self.mark()
+        table.optimize(cleanup_older_than=_NEVER)
+        if self.count() != rows:
+            raise VectorStoreError(
+                f"Compacting {self.name} in {self.uri} changed its rows from {rows} to "
+                f"{self.count()}; readers keep the version before. Run `headrace verify --repair`."
+            )
+        if mark is not None:
+            self.set_mark(mark)
+        if published:
+            self._tag(LIVE, self.version)
+            # LanceDB refuses to clean while a tag names an old version.
+            if PREVIOUS in self._tags():
+                table.tags.delete(PREVIOUS)
+            # Under the write lock no other transaction is under way whose files these could be.
+            table.optimize(cleanup_older_than=keep, delete_unverified=is_local(self.uri))
+        return Maintenance(
+            fragments_before=fragments,
+            fragments_after=_fragments(table),
+            unindexed_before=unindexed,
+            versions_before=versions,
+            versions_after=len(table.list_versions()),
+            bytes=int(table.stats()["total_bytes"]),
+        )
+
+    def drop(self) -> None:
+        """Remove the table with all its versions."""
+        if self.exists:
+            lancedb.connect(self.uri).drop_table(self.name)
+        self._table = None
+
+
+def _fragments(table: Any) -> int:  # noqa: ANN401
+    return int(table.stats()["fragment_stats"]["num_fragments"])
+
+
+def _select(table: Any, columns: Sequence[str], where: str | None) -> pa.Table:  # noqa: ANN401
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        query = table.search().select(list(columns))
+        if where is not None:
+            query = query.where(where)
+        return query.limit(max(table.count_rows(), 1)).to_arrow()

@@ -1,0 +1,97 @@
+"""The shapes that pass between a warehouse and the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+# The columns of rag__chunks that the index keeps, with their types there.
+CHUNK_SCHEMA = pa.schema(
+    [
+        pa.field("chunk_id", pa.string(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("source_name", pa.string(), nullable=False),
+        pa.field("doc_type", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("chunk_index", pa.int32(), nullable=False),
+        pa.field("section_path", pa.string(), nullable=False),
+        pa.field("chunk_text", pa.string(), nullable=False),
+        pa.field("header_length", pa.int32(), nullable=False),
+        pa.field("content_hash", pa.string(), nullable=False),
+        pa.field("approx_tokens", pa.int32(), nullable=False),
+        pa.field("payload", pa.string(), nullable=False),
+        pa.field("access", pa.list_(pa.string()), nullable=False),
+        pa.field("valid_from", pa.date32()),
+        pa.field("valid_to", pa.date32()),
+        pa.field("lifecycle_state", pa.string(), nullable=False),
+        pa.field("source_updated_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("row_hash", pa.string(), nullable=False),
+        pa.field("batch_id", pa.int64(), nullable=False),
+        pa.field("dbt_invocation_id", pa.string(), nullable=False),
+    ]
+)
+KEY_SCHEMA = pa.schema(
+    [CHUNK_SCHEMA.field(name) for name in ("chunk_id", "content_hash", "row_hash")]
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something set aside, and why.
+
+    Attributes:
+        document_id: the document, or the file's path.
+        reason: what is wrong and what to do.
+        chunk_id: the chunk, where only a chunk is refused.
+    """
+
+    document_id: str
+    reason: str
+    chunk_id: str = ""
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What one sync did to one generation of the index; rows unless said.
+
+    Attributes:
+        generation: the index's table.
+        batch_id: the newest batch that the index held afterwards.
+        after_batch_id: the newest batch that it held before; None where it held none.
+        dbt_invocation_id: the dbt run that made the newest batch.
+        model_id: the embedding model.
+        source_watermark: the newest change of a source row among the rows of the batches, UTC.
+        rows_added: chunks of new text.
+        rows_changed: chunks whose text replaced another of the same document.
+        rows_payload_only: rows described anew; their vectors stayed.
+        rows_deleted: rows removed, the replaced ones left out.
+        rows_unchanged: rows that the index held already as they are.
+        rows_embedded: texts that the model read.
+        rows_reused: rows new under their id that took a vector the index had.
+        rows_quarantined: rows set aside.
+        read_seconds, embed_seconds, write_seconds: time by phase.
+        started_at, finished_at: when, UTC.
+    """
+
+    generation: str
+    batch_id: int
+    after_batch_id: int | None
+    dbt_invocation_id: str | None
+    model_id: str
+    source_watermark: datetime | None
+    rows_added: int
+    rows_changed: int
+    rows_payload_only: int
+    rows_deleted: int
+    rows_unchanged: int
+    rows_embedded: int
+    rows_reused: int
+    rows_quarantined: int
+    read_seconds: float
+    embed_seconds: float
+    write_seconds: float
+    started_at: datetime
+    finished_at: datetime

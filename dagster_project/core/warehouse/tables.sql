@@ -1,0 +1,55 @@
+create schema if not exists headrace_ops;
+create table if not exists headrace_ops.raw_documents (
+    document_id text primary key,
+    source_name text not null,
+    doc_type text not null,
+    title text not null,
+    body text not null,
+    url text,
+    owner text,
+    language text,
+    valid_from date,
+    valid_to date,
+    version_family text,
+    version_date date,
+    review_by date,
+    access text[] not null,
+    payload text not null,
+    source_updated_at timestamptz not null,
+    is_deleted boolean not null default false
+);
+create table if not exists headrace_ops.quarantine (
+    found_in text not null,
+    document_id text not null,
+    chunk_id text not null default '',
+    reason text not null,
+    model_id text not null default '',
+    quarantined_at timestamptz not null default now(),
+    primary key (found_in, document_id, chunk_id, model_id)
+);
+create table if not exists headrace_ops.sync_ledger (
+    generation text not null,
+    batch_id bigint not null,
+    after_batch_id bigint,
+    dbt_invocation_id text,
+    model_id text not null,
+    source_watermark timestamptz,
+    rows_added bigint not null,
+    rows_changed bigint not null,
+    rows_payload_only bigint not null,
+    rows_deleted bigint not null,
+    rows_unchanged bigint not null,
+    rows_embedded bigint not null,
+    rows_reused bigint not null,
+    rows_quarantined bigint not null,
+    read_seconds double precision not null,
+    embed_seconds double precision not null,
+    write_seconds double precision not null,
+    started_at timestamptz not null,
+    finished_at timestamptz not null,
+    check_seconds double precision,
+    publish_seconds double precision,
+    published_version bigint,
+    published_at timestamptz,
+    primary key (generation, batch_id)
+);

@@ -1,0 +1,98 @@
+"""Write, check, publish."""
+
+from typing import Any
+
+import dagster as dg
+
+from dagster_project.core.build import NotPublishedError
+from dagster_project.core.index import GenerationState
+from dagster_project.core.sync import SyncReport
+from dagster_project.resources import HeadraceResource
+
+CHUNKS = dg.AssetKey(["chunks", "rag__chunks"])
+VECTORS = dg.AssetKey(["index", "vectors"])
+PUBLISHED = dg.AssetKey(["index", "published"])
+
+
+@dg.asset(key=VECTORS, deps=[CHUNKS], group_name="index", kinds={"lancedb", "python"}, pool="index")
+def vectors(warehouse: HeadraceResource) -> dg.MaterializeResult:
+    """The newest version of the index: exactly what changed is embedded; readers do not see it.
+
+    While a model or the way of cutting changes, the generation that readers see comes first, then
+    the one that is filled beside it.
+    """
+    headrace = warehouse.headrace
+    metadata: dict[str, Any] = {}
+    for generation in headrace.to_sync():
+        report = headrace.sync(generation)
+        index = headrace.store.index(generation)
+        metadata |= {
+            "dagster/row_count": index.count(),
+            "generation": generation.name,
+            "model_id": generation.model_id,
+            "version": report.version or 0,
+            "batch_id": str(report.batch_id),
+            "sample": dg.MetadataValue.md("\n\n---\n\n".join(index.sample(3)) or "no rows"),
+            **_counts(report),
+        }
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def _counts(report: SyncReport) -> dict[str, Any]:
+    return {
+        "added": report.added,
+        "changed": report.changed,
+        "payload_only": report.payload_only,
+        "deleted": report.deleted,
+        "embedded": report.embedded,
+        "vectors_reused": report.reused,
+        "quarantined": report.quarantined,
+        "seconds": {phase: round(spent, 3) for phase, spent in report.seconds.items()},
+    }
+
+
+@dg.asset_check(asset=VECTORS, blocking=True)
+def holds_what_the_warehouse_holds(warehouse: HeadraceResource) -> dg.AssetCheckResult:
+    """What is to be published holds every chunk of its batches once, as it is, and nothing else."""
+    headrace = warehouse.headrace
+    found = {
+        generation.name: headrace.check(generation)
+        for generation in headrace.to_sync()
+        if headrace.store.index(generation).exists
+    }
+    return dg.AssetCheckResult(
+        passed=all(difference.is_clean for difference in found.values()),
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={
+            "remedy": "`headrace verify --repair` compares everything and mends it.",
+            **{f"found in {name}": str(difference) for name, difference in found.items()},
+            **{
+                f"{kind} in {name}": chunk_ids[:5]
+                for name, difference in found.items()
+                for kind, chunk_ids in vars(difference).items()
+                if chunk_ids
+            },
+        },
+    )
+
+
+@dg.asset(key=PUBLISHED, deps=[VECTORS], group_name="index", kinds={"lancedb"}, pool="index")
+def published(warehouse: HeadraceResource) -> dg.MaterializeResult:
+    """The version that readers see: the tag `live` moves when the checks of the new one passed."""
+    headrace = warehouse.headrace
+    for generation in headrace.to_sync():
+        try:
+            headrace.publish(generation)
+        except NotPublishedError as error:
+            raise dg.Failure(str(error)) from error
+        if generation.state is not GenerationState.LIVE:
+            headrace.store.promote(generation.name)
+    live = headrace.live_generation
+    index = headrace.store.index(live)
+    return dg.MaterializeResult(
+        metadata={
+            "live_version": index.live_version or 0,
+            "generation": live.name,
+            "dagster/row_count": index.count(),
+        }
+    )

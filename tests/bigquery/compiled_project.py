@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from dbt.adapters.bigquery import BigQueryColumn
+from dbt.adapters.bigquery.column import BigQueryColumn
 
 from dagster_project.core.errors import HeadraceError
 
@@ -147,7 +147,7 @@ def _nodes(manifest: Mapping[str, Any]) -> Iterator[Node]:
             relation=_full_name(node),
             materialized=node["config"]["materialized"],
             path=node["original_file_path"],
-            # As dbt-bigquery reads the types of a contract: the generic ones have other names there.
+            # As dbt-bigquery reads the types of a contract: generic ones have other names there.
             contract={
                 name: BigQueryColumn.translate_type(column["data_type"])
                 for name, column in node["columns"].items()

@@ -30,6 +30,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict .
 
 # The whole of the handbook's history, about ten minutes; `make test` takes a few commits.
 replay: setup

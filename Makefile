@@ -31,6 +31,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
+	$(BIN)/python scripts/lint_sql.py
 
 # The whole of the handbook's history, about ten minutes; `make test` takes a few commits.
 replay: setup

@@ -29,7 +29,7 @@ changed_documents as (
         is_deleted
     from documents
     {% if is_incremental() -%}
-    where batch_id > (select coalesce(max(batch_id), 0) from {{ this }})
+    where batch_id > (select coalesce(max(written.batch_id), 0) from {{ this }} as written)
     {%- endif %}
 
 ),

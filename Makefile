@@ -30,6 +30,8 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict .
+	$(BIN)/python scripts/lint_sql.py
 
 # The whole of the handbook's history, about ten minutes; `make test` takes a few commits.
 replay: setup

@@ -34,7 +34,7 @@ class SentenceTransformerEmbedder:
         from transformers.utils import logging
 
         # A bar a load would stand between the lines of every command.
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()
         self.model_id = model.removeprefix("sentence-transformers/")
         location = str(_minilm_directory()) if self.model_id == MINILM else model
         try:

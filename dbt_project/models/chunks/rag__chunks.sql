@@ -35,11 +35,11 @@ changed_documents as (
     from documents
     {% if is_incremental() -%}
     where
-        batch_id > (select coalesce(max(batch_id), 0) from {{ this }})
+        batch_id > (select coalesce(max(written.batch_id), 0) from {{ this }} as written)
         -- No chunk was cut as this run cuts: every document is cut again.
         or not exists (
-            select 1 from {{ this }}
-            where chunking_policy = '{{ headrace.chunking_policy() }}' and not is_deleted
+            select 1 from {{ this }} as written
+            where written.chunking_policy = '{{ headrace.chunking_policy() }}' and not written.is_deleted
         )
     {%- endif %}
 

@@ -27,7 +27,7 @@ _COLUMNS = [
     "source_updated_at",
     "dbt_invocation_id",
 ]
-# Ranks that each leg gives to the fusion, and the constant of the paper that proposed it.
+# Ranks that each leg gives to the fusion at least, and the constant of the paper that proposed it.
 _DEPTH = 200
 _RANK_CONSTANT = 60
 
@@ -80,6 +80,7 @@ def search(
         raise ConfigurationError(f"--k is {k}: ask for 1 chunk or more.")
     table = index.live()
     states = ", ".join(f"'{state}'" for state in CURRENT_STATES)
+    depth = max(_DEPTH, k)
     condition = f"lifecycle_state IN ({states})" + (f" AND ({where})" if where else "")
     vector = embedder.embed([query]).vectors[0]
     with _explained(where):
@@ -88,14 +89,14 @@ def search(
             .distance_type("cosine")
             .where(condition)
             .select(["chunk_id", "_distance"])
-            .limit(_DEPTH)
+            .limit(depth)
             .to_list()
         )
         by_words = (
             table.search(query, query_type="fts", fts_columns="chunk_text")
             .where(condition)
             .select(["chunk_id", "_score"])
-            .limit(_DEPTH)
+            .limit(depth)
             .to_list()
         )
         scores = reciprocal_ranks(

@@ -145,6 +145,7 @@ class _Sync:
         self.report = SyncReport()
         self.done = self.total = 0
         self.new_by_document: Counter[str] = Counter()
+        self.gone_by_document: Counter[str] = Counter()
         # An empty table has no row to look up, and texts come in the order of their hash.
         self.is_first = False
         self.last: dict[str, Vector] = {}
@@ -167,6 +168,9 @@ class _Sync:
         else:
             report.after_batch_id = mark
             self.follow(-1 if mark is None else mark, newest)
+        report.changed = (self.new_by_document & self.gone_by_document).total()
+        report.added -= report.changed
+        report.deleted -= report.changed
         if newest is not None and (mark != newest or not report.is_empty):
             self.timed("write", index.extend_indices)
             index.set_mark(newest)
@@ -192,30 +196,24 @@ class _Sync:
         self.total, tombstones = self.warehouse.count_changes(mark, newest)
         for rows in self.reading(self.warehouse.changed_chunks(mark, newest, BATCH_ROWS)):
             self.write(rows)
-        replaced: Counter[str] = Counter()
         if tombstones:
-            gone = self.warehouse.tombstones(mark, newest)
-            replaced = self.delete(dict(zip(*gone.to_pydict().values(), strict=True)))
-        report = self.report
-        report.changed = (self.new_by_document & replaced).total()
+            self.delete(self.warehouse.tombstones(mark, newest)["chunk_id"].to_pylist())
         # Cheap proof that nothing was lost or written twice; a difference is mended at once.
-        if self.index.count() != before + report.added - report.deleted:
+        if self.index.count() != before + self.report.added - self.report.deleted:
             self.reconcile(newest, content=False)
-        report.added -= report.changed
-        report.deleted -= report.changed
 
     def reconcile(self, newest: int | None, *, content: bool) -> None:
         """Compare everything and mend what differs."""
         found = compare(self.warehouse, self.index, live=False, upto=newest, content=content)
         # A row that is there twice, or whose vector may be broken, goes and comes back once.
-        self.delete(dict.fromkeys([*found.duplicates, *(found.stale if content else [])], ""))
+        self.delete([*found.duplicates, *(found.stale if content else [])])
         wanted = sorted({*found.missing, *found.stale, *found.duplicates})
         self.done, self.total = 0, len(wanted)
         for start in range(0, len(wanted), BATCH_ROWS):
             chunk_ids = wanted[start : start + BATCH_ROWS]
             self.write(self.timed("read", partial(self.warehouse.chunks_by_id, chunk_ids)))
         # Last, so that a text that moved finds its vector.
-        self.delete(dict.fromkeys(found.orphans, ""))
+        self.delete(found.orphans)
 
     def write(self, rows: pa.Table) -> None:
         """Add the rows that the index lacks, describe anew those that say something else."""
@@ -351,17 +349,14 @@ class _Sync:
         if freed := self.quarantined.intersection(chunk_ids):
             self.warehouse.release(sorted(freed), self.embedder.model_id)
 
-    def delete(self, documents: dict[str, str]) -> Counter[str]:
-        """Remove rows, given as document by chunk id; how many were there, by document."""
-        removed: Counter[str] = Counter()
-        chunk_ids = list(documents)
+    def delete(self, chunk_ids: list[str]) -> None:
+        """Remove rows, where they are."""
         for start in range(0, len(chunk_ids), BATCH_ROWS):
             some = chunk_ids[start : start + BATCH_ROWS]
-            found = self.timed("write", partial(self.index.delete, some))
-            removed.update(documents[chunk_id] for chunk_id in found)
+            removed = self.timed("write", partial(self.index.delete, some))
+            self.gone_by_document.update(removed["document_id"].to_pylist())
+            self.report.deleted += removed.num_rows
             self.release(some)
-        self.report.deleted += removed.total()
-        return removed
 
     def write_ledger(self, newest: int, mark: int | None, started: datetime) -> None:
         """Account for the sync in the warehouse."""

@@ -24,13 +24,23 @@ ROUND = re.compile(r"in round (\d+)\.")
 
 
 class Desk:
-    """Notes that are all rewritten in every round, so that a reader can tell half a batch."""
+    """Notes that are all rewritten in every round, so that a reader can tell half a batch.
+
+    One more is never touched, as most of a warehouse is not: a batch is followed, not compared.
+    """
 
     def __init__(self, headrace: Headrace, folder: Path, notes: int = 200) -> None:
         self.headrace = headrace
         self.folder = folder
         self.notes = notes
         self.round = 0
+        untouched = "---\nupdated_at: 2026-01-01\n---\nA note that nobody ever touches."
+        (folder / "untouched.md").write_text(untouched)
+
+    @property
+    def rows(self) -> int:
+        """Chunks that there are."""
+        return self.notes + 1
 
     def rewrite(self) -> None:
         """The next round, in the folder and in the table that dbt reads."""

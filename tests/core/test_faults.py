@@ -68,7 +68,7 @@ def test_a_batch_that_is_killed_anywhere_is_done_by_the_next_run(desk: Desk) -> 
 class Interrupted(FakeEmbedder):
     """A model during whose work something happens to the world."""
 
-    def __init__(self, happens: Callable[[], None], after: int = 3) -> None:
+    def __init__(self, happens: Callable[[], object], after: int = 3) -> None:
         super().__init__()
         self.happens = happens
         self.after = after
@@ -111,7 +111,7 @@ def test_a_postgres_that_stops_in_the_midst_loses_nothing(
     headrace = desk.headrace
     desk.rewrite()
     headrace.dbt.build()
-    headrace._embedders["fake"] = Interrupted(lambda: bool(server.stop()) and None)
+    headrace._embedders["fake"] = Interrupted(server.stop)
     with desk.reader():
         with pytest.raises(WarehouseError, match="Postgres"):
             headrace.sync()

@@ -262,12 +262,12 @@ class VectorIndex:
         """Rewrite the chunk's columns of rows that are there, in one commit; vectors stay."""
         self._head().merge_insert("chunk_id").when_matched_update_all().execute(rows)
 
-    def delete(self, chunk_ids: Sequence[str]) -> list[str]:
-        """Remove rows; the ids that were there."""
-        found = self.find("chunk_id", chunk_ids, ["chunk_id"])["chunk_id"].to_pylist()
-        if found:
-            self._head().delete(is_one_of("chunk_id", found))
-        return list(found)
+    def delete(self, chunk_ids: Sequence[str]) -> pa.Table:
+        """Remove rows; chunk_id and document_id of those that were there."""
+        found = self.find("chunk_id", chunk_ids, ["chunk_id", "document_id"])
+        if found.num_rows:
+            self._head().delete(is_one_of("chunk_id", found["chunk_id"].to_pylist()))
+        return found
 
     def extend_indices(self) -> None:
         """Make the indices that are missing; extend them where many rows are outside."""
@@ -310,7 +310,11 @@ class VectorIndex:
         fragments, unindexed = _fragments(table), self.unindexed_rows()
         versions = len(table.list_versions())
         mark = self.mark()
-        table.optimize(cleanup_older_than=_NEVER)
+        compacted = -1
+        while compacted != self.version:
+            # One pass leaves what it made itself to the next.
+            compacted = self.version
+            table.optimize(cleanup_older_than=_NEVER)
         if self.count() != rows:
             raise VectorStoreError(
                 f"Compacting {self.name} in {self.uri} changed its rows from {rows} to "
@@ -320,7 +324,7 @@ class VectorIndex:
             self.set_mark(mark)
         if published:
             self._tag(LIVE, self.version)
-            # LanceDB refuses to clean while a tag names an old version.
+            # LanceDB refuses to clean while a tag names an old version; the others name the newest.
             if PREVIOUS in self._tags():
                 table.tags.delete(PREVIOUS)
             # Under the write lock no other transaction is under way whose files these could be.

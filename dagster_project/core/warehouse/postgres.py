@@ -22,6 +22,7 @@ from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, KEY_SCHEMA, Le
 # model embeds for hours.
 PAGE_ROWS = 20_000
 _CONNECT_SECONDS = 10
+_ID_SCHEMA = pa.schema([CHUNK_SCHEMA.field("chunk_id")])
 
 
 class PostgresWarehouse:
@@ -168,11 +169,11 @@ class PostgresWarehouse:
             last_hash, last_id = (page[name][-1].as_py() for name in ("content_hash", "chunk_id"))
 
     def tombstones(self, after: int, upto: int) -> pa.Table:
-        """chunk_id and document_id of the chunks that went in the batches in (after, upto]."""
+        """chunk_id of the chunks that went in the batches in (after, upto]."""
         return self._read(
             "select {columns} from {chunks} "
             "where is_deleted and batch_id > {after} and batch_id <= {upto}",
-            pa.schema([CHUNK_SCHEMA.field(name) for name in ("chunk_id", "document_id")]),
+            _ID_SCHEMA,
             after=after,
             upto=upto,
         )
@@ -206,7 +207,7 @@ class PostgresWarehouse:
         """chunk_id of every chunk and tombstone of the batches after one."""
         return self._read(
             "select {columns} from {chunks} where batch_id > {batch_id}",
-            pa.schema([CHUNK_SCHEMA.field("chunk_id")]),
+            _ID_SCHEMA,
             batch_id=batch_id,
         )
 

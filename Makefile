@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test lint replay bench-chunks
+.PHONY: setup demo dev test lint chaos replay bench-chunks
 
 setup: $(STAMP)
 
@@ -32,6 +32,11 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/lint_sql.py
+
+# As `make test`, but a batch is killed 25 times and 500 batches are tidied up after.
+chaos: setup
+	HEADRACE_CHAOS=25 HEADRACE_UPKEEP_BATCHES=500 $(BIN)/python -m pytest \
+		tests/core/test_faults.py tests/core/test_generations.py tests/core/test_upkeep.py
 
 # The whole of the handbook's history, about ten minutes; `make test` takes a few commits.
 replay: setup

@@ -16,7 +16,13 @@ from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import PACKAGE_PROJECT, Settings
 
 os.environ["HEADRACE_PG_FAST"] = "1"
-_OF_THE_TESTS = {"HEADRACE_PG_FAST", "HEADRACE_TEST_DATA", "HEADRACE_REPLAY_COMMITS"}
+_OF_THE_TESTS = {
+    "HEADRACE_CHAOS",
+    "HEADRACE_PG_FAST",
+    "HEADRACE_REPLAY_COMMITS",
+    "HEADRACE_TEST_DATA",
+    "HEADRACE_UPKEEP_BATCHES",
+}
 for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
     if name not in _OF_THE_TESTS:
         del os.environ[name]

@@ -20,7 +20,7 @@
     {%- endfor -%}
     {%- set terms = [] -%}
     {%- for group in groups.all -%}
-        {%- set entries = group['entries'] | sort(attribute='rank') -%}
+        {%- set entries = group['entries'] | sort(attribute='rank,unique_id') -%}
         {%- set main = entries[0] -%}
         {%- set synonyms = [] -%}
         {%- for entry in entries -%}

@@ -11,7 +11,8 @@ import pytest
 from dagster_project.core.build import Headrace
 from dagster_project.core.dbt import DbtError
 from dagster_project.core.retrieval import search
-from dagster_project.core.settings import PACKAGE_PROJECT
+from dagster_project.core.settings import EXAMPLE_PROJECT, PACKAGE_PROJECT
+from dagster_project.demo import generate
 
 MODEL = """
 select
@@ -46,6 +47,25 @@ vars:
 def test_unit_tests_of_the_package(headrace: Headrace) -> None:
     headrace.build()
     headrace.dbt.invoke(["test", "--select", "test_type:unit"])
+
+
+def test_unit_tests_of_the_example(headrace: Headrace, tmp_path: Path) -> None:
+    with psycopg.connect(headrace.postgres_url) as connection:
+        generate(connection, scale=0.01)
+    example = Headrace(
+        replace(
+            headrace.settings,
+            home=tmp_path / "home",
+            dbt_project=EXAMPLE_PROJECT,
+            schema="example",
+        )
+    )
+    example.dbt.parse()
+    example.dbt.invoke(["seed"])
+    # Empty tables are enough: dbt reads the types of the columns from them.
+    example.dbt.invoke(["run", "--empty"])
+    # Those of the package too, as it is where a project installs it.
+    example.dbt.invoke(["test", "--select", "test_type:unit"])
 
 
 def test_a_generic_test_fails_on_what_it_is_for(headrace: Headrace) -> None:

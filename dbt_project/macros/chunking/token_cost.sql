@@ -43,7 +43,8 @@
             "' '"
         ) }}
     ) as words
-    left join {{ ref('headrace', 'headrace_vocabulary') }} as vocabulary
+    {#- A query around it, since `dbt run --empty` gives a ref an alias of its own. #}
+    left join (select token from {{ ref('headrace', 'headrace_vocabulary') }}) as vocabulary
         on words.word = vocabulary.token
     group by words.{{ key }}
 {% endmacro %}

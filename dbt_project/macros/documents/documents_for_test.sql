@@ -1,25 +1,34 @@
 {#- Rows of documents for a unit test, from dicts of the columns that matter to it; the others are empty. `more` names columns
     beside the contract's. -#}
-{% macro documents_for_test(rows, more) -%}
+{% macro documents_for_test(rows, more=[]) -%}
+    {%- set values = {
+        'title': '', 'body': '', 'payload': '{}', 'source_name': '', 'doc_type': '', 'access': ['everyone'],
+        'is_deleted': 'false', 'source_updated_at': '2026-01-01 00:00:00+00',
+    } -%}
+    {{ headrace.rows_for_test(rows, headrace.document_columns() + more, values) }}
+{%- endmacro %}
+
+{#- Rows of `columns`, from dicts; what a dict leaves out is in `values`, or null. Columns have the types that the
+    package gives to their names, text where it gives none. -#}
+{% macro rows_for_test(rows, columns, values) -%}
     {%- set types = {
         'valid_from': 'date', 'valid_to': 'date', 'version_date': 'date', 'review_by': 'date',
         'source_updated_at': headrace.type_timestamp() | trim, 'is_deleted': dbt.type_boolean(),
+        'access': headrace.type_text_array() | trim, 'batch_id': dbt.type_bigint(),
+        'chunk_index': dbt.type_int(), 'header_length': dbt.type_int(), 'approx_tokens': dbt.type_int(),
+        'occurrence': dbt.type_int(),
     } -%}
-    {%- set values = {
-        'title': '', 'body': '', 'payload': '{}', 'source_name': '', 'doc_type': '',
-        'is_deleted': 'false', 'source_updated_at': '2026-01-01 00:00:00+00',
-    } -%}
-    {%- set columns = headrace.document_columns() + more -%}
     {%- for row in rows %}
     select
         {%- for column in columns %}
-        {% if column == 'access' -%}
-        {{ headrace.literal_array(['everyone']) }} as access
-        {%- elif column in row or column in values -%}
-        cast('{{ row.get(column, values.get(column)) }}' as {{ types.get(column, dbt.type_string()) }}) as {{ column }}
+        {%- set value = row.get(column, values.get(column)) %}
+        {% if value is none -%}
+        cast(null as {{ types.get(column, dbt.type_string()) }})
+        {%- elif column == 'access' -%}
+        {{ headrace.literal_array(value) }}
         {%- else -%}
-        cast(null as {{ types.get(column, dbt.type_string()) }}) as {{ column }}
-        {%- endif %}
+        cast({{ dbt.string_literal(dbt.escape_single_quotes(value | string)) }} as {{ types.get(column, dbt.type_string()) }})
+        {%- endif %} as {{ column }}
         {{- "," if not loop.last }}
         {%- endfor %}
     {% if not loop.last %}union all{% endif %}

@@ -1,6 +1,6 @@
 {#-
     The terms that the dbt graph defines: metrics, semantic models, and the models and columns with `meta.synonyms`.
-    Entries that share a name, a label or a synonym (case and underscores apart) are one term.
+    Entries that share a name, a label or a synonym (case, underscores and hyphens apart) are one term.
 
     Returns a list of dicts: term_id, term, synonyms, definition, kind, metric_name, defined_by.
 -#}
@@ -20,7 +20,7 @@
     {%- endfor -%}
     {%- set terms = [] -%}
     {%- for group in groups.all -%}
-        {%- set entries = group['entries'] | sort(attribute='rank') -%}
+        {%- set entries = group['entries'] | sort(attribute='rank,unique_id') -%}
         {%- set main = entries[0] -%}
         {%- set synonyms = [] -%}
         {%- for entry in entries -%}
@@ -77,12 +77,14 @@
         'synonyms': synonyms,
         'description': ((node.description or '') | string).split() | join(' '),
         'unique_id': unique_id,
-        'keys': ([name, label] + synonyms) | map('lower') | map('replace', '_', ' ') | unique | list,
+        'keys': ([name, label] + synonyms) | map('lower') | map('replace', '_', ' ') | map('replace', '-', ' ') | unique | list,
     }) }}
 {%- endmacro %}
 
+{#- One synonym may be written without a list. -#}
 {% macro synonyms_of(node) -%}
     {%- set config = node.config or {} -%}
     {%- set meta = (config.meta if config.meta else none) or node.meta or {} -%}
-    {{ return(meta.get('synonyms', [])) }}
+    {%- set synonyms = meta.get('synonyms') or [] -%}
+    {{ return([synonyms] if synonyms is string else synonyms) }}
 {%- endmacro %}

@@ -21,7 +21,10 @@ numbered as (
         incoming.*,
         row_number() over (
             partition by incoming.document_id
-            order by incoming.source_updated_at desc, incoming.document_model asc
+            -- Warehouses differ in where a null stands: here a document without a date comes last.
+            order by
+                coalesce(incoming.source_updated_at, cast('0001-01-01 00:00:00+00' as {{ headrace.type_timestamp() }})) desc,
+                incoming.document_model asc
         ) as place
     from incoming
 

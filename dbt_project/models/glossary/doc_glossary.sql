@@ -16,8 +16,7 @@ select
                 then concat(' (also called ', {{ headrace.array_to_text('synonyms', ', ') }}, ')')
             else ''
         end,
-        ': ',
-        definition
+        case when definition = '' then '' else concat(': ', definition) end
     ) as body,
     cast(null as {{ dbt.type_string() }}) as url,
     cast(null as {{ dbt.type_string() }}) as owner,

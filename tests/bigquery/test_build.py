@@ -71,8 +71,8 @@ def project(bigquery_emulator: Emulator, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_a_batch_holds_what_changed(project: Project, bigquery_emulator: Emulator) -> None:
-    # Data tests and unit tests too: a failing one fails the command.
-    project.dbt("build", "--exclude", "resource_type:seed")
+    # Data tests too: a failing one fails the command.
+    project.dbt("build", "--exclude", "resource_type:seed", "resource_type:unit_test")
     first = chunks(bigquery_emulator)
     assert [(chunk.document_id, chunk.text) for chunk in first] == [
         ("product_doc:shifts", "Shifts\n\n# Plan\n\nDrag a shift."),
@@ -95,6 +95,11 @@ def test_a_batch_holds_what_changed(project: Project, bigquery_emulator: Emulato
     }
     assert len({chunk.batch_id for chunk in changed}) == 1
     assert min(chunk.batch_id for chunk in changed) > max(chunk.batch_id for chunk in first)
+
+
+def test_unit_tests_pass(project: Project) -> None:
+    # On the tables of the test above: dbt reads the types of the columns from them.
+    project.dbt("test", "--select", "test_type:unit")
 
 
 def chunks(emulator: Emulator) -> list[Chunk]:

@@ -150,4 +150,11 @@ where
     or stored.document_hash <> current_documents.document_hash
     or stored.lifecycle_state <> states.lifecycle_state
     or stored.source_updated_at <> current_documents.source_updated_at
+{%- if var('headrace_batch_documents') | int > 0 %}
+-- The rest still differs from what is stored, so that the next run takes it.
+order by
+    current_documents.source_updated_at {{ 'asc' if var('headrace_batch_order') == 'oldest' else 'desc' }},
+    current_documents.document_id asc
+limit {{ var('headrace_batch_documents') | int }}
+{%- endif %}
 {%- endif %}

@@ -22,9 +22,11 @@ from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import Settings, postgres_environment
 from dagster_project.core.sync import Progress, SyncReport, sync
 from dagster_project.core.warehouse import PostgresWarehouse
+from dagster_project.core.watch import Watch
 
 # The warehouse has no chunk yet, so it cannot say how it cuts them.
 _NO_POLICY = "none"
+_KEEP_PUBLISHED_DAYS = 30
 
 
 class NotPublishedError(HeadraceError):
@@ -41,6 +43,8 @@ class BuildReport:
         live_version: the version that readers see.
         generation: the generation that readers see.
         others: what changed in each other generation, by name.
+        sources: the sources whose change asked for it.
+        more: whether changes were left to the next batch.
     """
 
     dbt: Mapping[str, str]
@@ -48,6 +52,8 @@ class BuildReport:
     live_version: int
     generation: str
     others: Mapping[str, SyncReport] = field(default_factory=dict)
+    sources: Sequence[str] = ()
+    more: bool = False
 
 
 class Headrace:
@@ -61,6 +67,7 @@ class Headrace:
         self._embedders: dict[str, Embedder] = {}
         self._dbt: Dbt | None = None
         self._url: str | None = None
+        self._watch: Watch | None = None
 
     @property
     def postgres_url(self) -> str:
@@ -88,6 +95,13 @@ class Headrace:
         if self._dbt is None:
             self._dbt = Dbt(self.settings, self.environment)
         return self._dbt
+
+    @property
+    def watch(self) -> Watch:
+        """What looks at the source tables of the dbt project."""
+        if self._watch is None:
+            self._watch = Watch(self.warehouse, self.dbt.manifest)
+        return self._watch
 
     def model(self, name: str) -> Embedder:
         """An embedding model, loaded once."""
@@ -168,20 +182,76 @@ class Headrace:
         """
         with self.warehouse.lock("build", self.settings.lock_wait):
             self.warehouse.prepare()
+            sources = self.watch.everything()
+            self.watch.begin(sources)
             statuses = self.dbt.build(arguments, on_node)
-            reports: dict[str, SyncReport] = {}
-            # One after the other, so that what readers see is fresh before a new one is filled.
-            for generation in self.to_sync():
-                try:
-                    reports[generation.name] = self.sync(generation, progress)
-                    self.publish(generation)
-                except VectorStoreError:
-                    # A live index that is broken must not hold up the one that replaces it.
-                    if generation.name == self.target().name:
-                        raise
-                    continue
-                if promote and generation.state is not GenerationState.LIVE:
-                    self.store.promote(generation.name)
+            return self._follow(statuses, sources, progress, promote=promote)
+
+    def micro_batch(
+        self,
+        sources: Sequence[str],
+        progress: Progress = lambda done, total: None,
+    ) -> BuildReport:
+        """Bring what changed in some sources to readers: only the dbt models in between run.
+
+        Args:
+            sources: as `Watch.changed` names them.
+            progress: called with the chunks handled and the chunks to handle.
+
+        Raises:
+            DbtError: a model failed; nothing was embedded, and the sources still count as changed.
+            NotPublishedError: the index differs from the warehouse; readers keep their version.
+        """
+        with self.warehouse.lock("build", self.settings.lock_wait):
+            statuses, more = self.chunk(sources)
+            return self._follow(statuses, sources, progress, more=more)
+
+    def chunk(self, sources: Sequence[str]) -> tuple[Mapping[str, str], bool]:
+        """Run the dbt models between some sources and the chunks, for one batch of documents.
+
+        Returns:
+            The status of each node, by unique id, and whether documents were left to the next.
+        """
+        warehouse, limit = self.warehouse, self.settings.batch_documents
+        self.watch.begin(sources)
+        before = warehouse.document_batch()[0]
+        statuses = self.dbt.run(
+            self.watch.plan(sources).models,
+            {
+                "headrace_batch_documents": limit,
+                "headrace_batch_order": self.settings.batch_order,
+            },
+        )
+        newest, documents = warehouse.document_batch()
+        more = newest != before and documents >= limit
+        if more:
+            self.watch.is_cut(sources)
+        return statuses, more
+
+    def _follow(
+        self,
+        statuses: Mapping[str, str],
+        sources: Sequence[str],
+        progress: Progress,
+        *,
+        promote: bool = True,
+        more: bool = False,
+    ) -> BuildReport:
+        """What comes after dbt: sync, check, publish."""
+        reports: dict[str, SyncReport] = {}
+        # One after the other, so that what readers see is fresh before a new one is filled.
+        for generation in self.to_sync():
+            try:
+                reports[generation.name] = self.sync(generation, progress)
+                self.publish(generation)
+            except VectorStoreError:
+                # A live index that is broken must not hold up the one that replaces it.
+                if generation.name == self.target().name:
+                    raise
+                continue
+            if promote and generation.state is not GenerationState.LIVE:
+                self.store.promote(generation.name)
+        self.warehouse.mark_seen(sources)
         live = self.generation
         return BuildReport(
             dbt=statuses,
@@ -189,6 +259,8 @@ class Headrace:
             live_version=self.store.index(live).live_version or 0,
             generation=live.name,
             others=reports,
+            sources=sources,
+            more=more,
         )
 
     def to_sync(self) -> list[Generation]:
@@ -275,10 +347,14 @@ class Headrace:
                         "everything and mends it."
                     )
                 checked = time.perf_counter()
+                live_mark, mark = index.live_mark(), index.mark()
                 index.publish()
                 self.warehouse.ledger_published(
                     generation.name, version, checked - started, time.perf_counter() - checked
                 )
+                # A first publication is a load, not a change that somebody waits for.
+                if live_mark is not None and mark is not None:
+                    self.warehouse.write_published(generation.name, live_mark, mark)
         if self.store.live() is None:
             self.store.promote(generation.name)
         return version
@@ -322,6 +398,7 @@ class Headrace:
             VectorStoreError: nothing was published yet, or another process writes.
         """
         index = self.live_index
+        self.warehouse.forget_published(_KEEP_PUBLISHED_DAYS)
         with index.writer(self.settings.lock_wait):
             return index.maintain(keep)
 

@@ -31,6 +31,8 @@ class Settings:
         schema: the schema (dataset) that dbt writes models into.
         lancedb_uri: directory or object-store URI of the vector store.
         model: sentence-transformers model name or path; ``fake`` gives deterministic hash vectors.
+        batch_documents: changed documents that a micro-batch takes at most.
+        batch_order: which of them it takes first, ``freshest`` or ``oldest``.
         lock_wait: seconds to wait for another process that runs dbt or writes the index.
     """
 
@@ -41,6 +43,8 @@ class Settings:
     lancedb_uri: str
     model: str
     lock_wait: float = 60.0
+    batch_documents: int = 250
+    batch_order: str = "freshest"
 
     @classmethod
     def load(cls, home: Path | None = None) -> Settings:
@@ -68,6 +72,10 @@ class Settings:
             schema=setting("schema", "headrace"),
             lancedb_uri=setting("lancedb_uri", str(home / "lancedb")),
             model=setting("model", DEFAULT_MODEL),
+            batch_documents=_count("HEADRACE_BATCH_DOCUMENTS", setting("batch_documents", "250")),
+            batch_order=_one_of(
+                "HEADRACE_BATCH_ORDER", setting("batch_order", "freshest"), ("freshest", "oldest")
+            ),
             lock_wait=_seconds("HEADRACE_LOCK_WAIT", setting("lock_wait", "60")),
         )
 
@@ -89,6 +97,18 @@ class Settings:
 def model_id(model: str) -> str:
     """The name that every vector of a model carries, from the setting that loads it."""
     return "fake-384" if model == "fake" else model.removeprefix("sentence-transformers/")
+
+
+def _count(name: str, value: str) -> int:
+    if not value.isdigit() or int(value) < 1:
+        raise ConfigurationError(f"{name} is {value!r}: give a whole number of 1 or more.")
+    return int(value)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise ConfigurationError(f"{name} is {value!r}: give one of {', '.join(choices)}.")
+    return value
 
 
 def _seconds(name: str, value: str) -> float:

@@ -1,96 +1,40 @@
-"""A Postgres warehouse: chunks come out as Arrow, what Headrace itself keeps goes in."""
+"""A Postgres warehouse: chunks come out as Arrow."""
 
 from __future__ import annotations
 
-import contextlib
-import time
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, fields
 from datetime import datetime
-from importlib import resources
 from urllib.parse import urlsplit
 
 import adbc_driver_postgresql.dbapi as adbc
-import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from dagster_project.core.errors import WarehouseError
-from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, KEY_SCHEMA, LedgerRow, Refusal
+from dagster_project.core.warehouse.connections import CONNECT_SECONDS, missing, scalar, silent
+from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, KEY_SCHEMA
+from dagster_project.core.warehouse.operations import PostgresOperations
 
 # Rows a query reads: each page is a query of its own, so that no transaction stays open while a
 # model embeds for hours.
 PAGE_ROWS = 20_000
-_CONNECT_SECONDS = 10
 _ID_SCHEMA = pa.schema([CHUNK_SCHEMA.field("chunk_id")])
 
 
-class PostgresWarehouse:
-    """A Postgres that dbt builds `rag__chunks` in.
-
-    Each call opens a connection of its own and closes it, so that a server that was restarted in
-    between is no error.
-    """
+class PostgresWarehouse(PostgresOperations):
+    """A Postgres that dbt builds `rag__chunks` in."""
 
     def __init__(self, url: str, schema: str) -> None:
         """Take the connection URL and the schema of dbt's models; connects to nothing yet."""
-        self._url = url
-        self.schema = schema
-
-    @contextlib.contextmanager
-    def connect(self) -> Iterator[psycopg.Connection]:
-        """A connection that commits when the block ends well.
-
-        Raises:
-            WarehouseError: the server does not answer, or a table of dbt's is missing.
-        """
-        try:
-            with psycopg.connect(self._url, connect_timeout=_CONNECT_SECONDS) as connection:
-                yield connection
-        except psycopg.errors.UndefinedTable as error:
-            raise _missing(error) from error
-        except psycopg.OperationalError as error:
-            raise _silent(error) from error
-
-    @contextlib.contextmanager
-    def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
-        """Hold a lock that one process at a time has, wherever it runs; it ends with the process.
-
-        Raises:
-            WarehouseError: another process held it all the time.
-        """
-        key = f"headrace {name} {self.schema}"
-        until = time.monotonic() + wait_seconds
-        with self.connect() as connection:
-            # Not in a transaction: the block may take hours.
-            connection.autocommit = True
-            while not _scalar(connection, "select pg_try_advisory_lock(hashtext(%s))", key):
-                if time.monotonic() >= until:
-                    raise WarehouseError(
-                        f"Another process has been running {name} on this warehouse for over "
-                        f"{wait_seconds:.0f} s: wait until it is done, or end it. "
-                        "HEADRACE_LOCK_WAIT sets how long to wait."
-                    )
-                time.sleep(0.1)
-            yield
-
-    def prepare(self) -> None:
-        """Create the tables that Headrace itself writes, where they are missing."""
-        statements = resources.files(__package__).joinpath("tables.sql").read_text()
-        with self.connect() as connection:
-            # Two processes that start at once would both find them missing.
-            connection.execute("select pg_advisory_xact_lock(hashtext('headrace tables'))")
-            connection.execute(statements)
-
-    def table(self, name: str) -> sql.Identifier:
-        """A model of dbt's, as an identifier."""
-        return sql.Identifier(self.schema, name)
+        super().__init__(url, schema)
+        self._arrow: adbc.Connection | None = None
+        self._arrow_lock = threading.Lock()
 
     def has_chunks(self) -> bool:
         """Whether dbt has built `rag__chunks`."""
         with self.connect() as connection:
             name = f'"{self.schema}"."rag__chunks"'
-            return _scalar(connection, "select to_regclass(%s)", name) is not None
+            return scalar(connection, "select to_regclass(%s)", name) is not None
 
     def batch_range(self) -> tuple[int | None, int | None]:
         """The oldest and the newest batch in `rag__chunks`; None where it has no row."""
@@ -134,14 +78,31 @@ class PostgresWarehouse:
             ).fetchone()
         return (0, 0) if row is None else (row[0], row[1])
 
-    def _number(self, query: str) -> int | None:
+    def document_batch(self) -> tuple[int | None, int]:
+        """The newest batch of `rag__documents`, and how many documents it wrote."""
         with self.connect() as connection:
             row = connection.execute(
-                sql.SQL(query).format(
-                    chunks=self.table("rag__chunks"), documents=self.table("rag__documents")
+                sql.SQL(
+                    "select batch_id, count(*) from {documents} "
+                    "where batch_id = (select max(batch_id) from {documents}) group by batch_id"
+                ).format(documents=self.table("rag__documents"))
+            ).fetchone()
+        return (None, 0) if row is None else (row[0], row[1])
+
+    def backlog(self) -> tuple[int, datetime | None]:
+        """Documents that changed and wait to be cut, and the oldest change among them, UTC."""
+        with self.connect() as connection:
+            row = connection.execute(
+                sql.SQL(
+                    "select count(*), min(incoming.source_updated_at) from {incoming} as incoming "
+                    "left join {documents} as stored using (document_id) "
+                    "where incoming.refused_because is null and (stored.document_id is null "
+                    "or incoming.source_updated_at > stored.source_updated_at)"
+                ).format(
+                    incoming=self.table("rag__incoming"), documents=self.table("rag__documents")
                 )
             ).fetchone()
-        return None if row is None else row[0]
+        return (0, None) if row is None else (row[0], row[1])
 
     def changed_chunks(self, after: int, upto: int, size: int) -> Iterator[pa.Table]:
         """Chunks of the batches in (after, upto] that are no tombstones, `size` rows at a time.
@@ -231,102 +192,33 @@ class PostgresWarehouse:
             chunks=self.table("rag__chunks"),
             **{name: sql.Literal(value) for name, value in values.items()},
         )
-        mark = "&" if urlsplit(self._url).query else "?"
-        try:
-            with (
-                adbc.connect(f"{self._url}{mark}connect_timeout={_CONNECT_SECONDS}") as connection,
-                connection.cursor() as cursor,
-            ):
-                cursor.execute(statement.as_string(None))
-                return cursor.fetch_arrow_table().cast(schema)
-        except adbc.Error as error:
-            raise _missing(error) if "42P01" in str(error) else _silent(error) from error
+        query_text = statement.as_string(None)
+        with self._arrow_lock:
+            # A connection costs more than a query of a micro-batch, so it is kept; one that a
+            # restarted server has closed meanwhile is made anew.
+            if self._arrow is not None:
+                try:
+                    return _arrow_table(self._arrow, query_text).cast(schema)
+                except adbc.Error:
+                    self._arrow = None
+            try:
+                mark = "&" if urlsplit(self._url).query else "?"
+                url = f"{self._url}{mark}connect_timeout={CONNECT_SECONDS}"
+                connection = adbc.connect(url, autocommit=True)
+                found = _arrow_table(connection, query_text).cast(schema)
+            except adbc.Error as error:
+                raise missing(error) if "42P01" in str(error) else silent(error) from error
+            self._arrow = connection
+            return found
 
-    def set_aside(self, found_in: str, refusals: Sequence[Refusal], model_id: str = "") -> None:
-        """Write refusals to the quarantine; one that is there already keeps its place."""
-        with self.connect() as connection, connection.cursor() as cursor:
-            cursor.executemany(
-                "insert into headrace_ops.quarantine "
-                "(found_in, document_id, chunk_id, reason, model_id) "
-                "values (%s, %s, %s, %s, %s) on conflict (found_in, document_id, chunk_id, "
-                "model_id) do update set reason = excluded.reason",
-                [(found_in, r.document_id, r.chunk_id, r.reason, model_id) for r in refusals],
-            )
 
-    def release(self, chunk_ids: Sequence[str], model_id: str) -> None:
-        """Take chunks out of the quarantine: `model_id` embeds them after all, or they went."""
-        with self.connect() as connection:
-            connection.execute(
-                "delete from headrace_ops.quarantine where found_in = 'embedding' "
-                "and model_id = %s and chunk_id = any(%s)",
-                (model_id, list(chunk_ids)),
-            )
-
-    def quarantined_chunks(self, model_id: str) -> set[str]:
-        """Chunks that `model_id` could not embed; they go out when their chunk is deleted."""
-        with self.connect() as connection:
-            rows = connection.execute(
-                "select chunk_id from headrace_ops.quarantine "
-                "where found_in = 'embedding' and model_id = %s",
-                (model_id,),
-            ).fetchall()
-        return {row[0] for row in rows}
-
-    def write_ledger(self, row: LedgerRow) -> None:
-        """Keep what a sync did; what mends a batch later is added to its row."""
-        names = [field.name for field in fields(LedgerRow)]
-        add_up = [name for name in names if name.startswith("rows_") or name.endswith("_seconds")]
-        again = [
-            sql.SQL("{0} = ledger.{0} + excluded.{0}").format(sql.Identifier(name))
-            for name in add_up
-        ]
-        with self.connect() as connection:
-            connection.execute(
-                sql.SQL(
-                    "insert into headrace_ops.sync_ledger as ledger ({columns}) values ({values}) "
-                    "on conflict (generation, batch_id) do update set {again}, "
-                    "finished_at = excluded.finished_at, published_version = null"
-                ).format(
-                    columns=sql.SQL(", ").join(map(sql.Identifier, names)),
-                    values=sql.SQL(", ").join([sql.Placeholder()] * len(names)),
-                    again=sql.SQL(", ").join(again),
-                ),
-                astuple(row),
-            )
-
-    def ledger_published(
-        self, generation: str, version: int, check_seconds: float, publish_seconds: float
-    ) -> None:
-        """Note on every row that readers did not see yet which version shows it to them."""
-        with self.connect() as connection:
-            connection.execute(
-                "update headrace_ops.sync_ledger set published_version = %s, published_at = now(), "
-                "check_seconds = %s, publish_seconds = %s "
-                "where generation = %s and published_version is null",
-                (version, check_seconds, publish_seconds, generation),
-            )
+def _arrow_table(connection: adbc.Connection, query: str) -> pa.Table:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetch_arrow_table()
 
 
 def slices(table: pa.Table, size: int) -> Iterator[pa.Table]:
     """A table in slices of at most `size` rows."""
     for start in range(0, table.num_rows, size):
         yield table.slice(start, size)
-
-
-def _scalar(connection: psycopg.Connection, query: str, parameter: object) -> object:
-    row = connection.execute(query, (parameter,)).fetchone()
-    return None if row is None else row[0]
-
-
-def _missing(error: Exception) -> WarehouseError:
-    return WarehouseError(
-        f"A table is missing in the warehouse ({str(error).splitlines()[0]}): "
-        "run `headrace build` first."
-    )
-
-
-def _silent(error: Exception) -> WarehouseError:
-    return WarehouseError(
-        f"Postgres does not answer ({str(error).strip().splitlines()[-1]}): check that it runs "
-        "(`headrace up` starts the embedded one) and that HEADRACE_POSTGRES_URL is right."
-    )

@@ -53,3 +53,24 @@ create table if not exists headrace_ops.sync_ledger (
     published_at timestamptz,
     primary key (generation, batch_id)
 );
+create table if not exists headrace_ops.published_documents (
+    generation text not null,
+    batch_id bigint not null,
+    document_id text not null,
+    source_name text not null,
+    source_updated_at timestamptz not null,
+    chunked_at timestamptz not null,
+    embedded_at timestamptz not null,
+    published_at timestamptz not null,
+    is_backfill boolean not null,
+    primary key (generation, batch_id, document_id)
+);
+create index if not exists published_documents_published_at
+on headrace_ops.published_documents (published_at);
+create table if not exists headrace_ops.source_marks (
+    source_id text primary key,
+    read_mark text not null,
+    read_at timestamptz not null,
+    seen_mark text,
+    seen_at timestamptz
+);

@@ -1,6 +1,5 @@
 """The dbt project as assets: sources, staging, semantic, documents, chunks."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,10 +30,7 @@ class RoomTranslator(DagsterDbtTranslator):
 
 def read_manifest(settings: Settings) -> Mapping[str, Any]:
     """The project's manifest, read anew: parsing connects to nothing, so no Postgres is started."""
-    dbt = Dbt(settings, {})
-    dbt.parse()
-    read: Mapping[str, Any] = json.loads((dbt.target / "manifest.json").read_text())
-    return read
+    return Dbt(settings, {}).manifest
 
 
 def source_tables(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:

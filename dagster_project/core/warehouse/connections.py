@@ -1,0 +1,123 @@
+"""Connections to a Postgres warehouse, and locks in it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from importlib import resources
+
+import psycopg
+from psycopg import sql
+
+from dagster_project.core.errors import WarehouseError
+
+CONNECT_SECONDS = 10
+
+
+class PostgresConnections:
+    """A Postgres, and the schema that dbt writes in it.
+
+    Each call opens a connection of its own and closes it, so that a server that was restarted in
+    between is no error.
+    """
+
+    def __init__(self, url: str, schema: str) -> None:
+        """Take the connection URL and the schema of dbt's models; connects to nothing yet."""
+        self._url = url
+        self.schema = schema
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[psycopg.Connection]:
+        """A connection that commits when the block ends well.
+
+        Raises:
+            WarehouseError: the server does not answer, or a table of dbt's is missing.
+        """
+        try:
+            with psycopg.connect(self._url, connect_timeout=CONNECT_SECONDS) as connection:
+                yield connection
+        except psycopg.errors.UndefinedTable as error:
+            raise missing(error) from error
+        except psycopg.OperationalError as error:
+            raise silent(error) from error
+
+    @contextlib.contextmanager
+    def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
+        """Hold a lock that one process at a time has, wherever it runs; it ends with the process.
+
+        Raises:
+            WarehouseError: another process held it all the time.
+        """
+        key = self._lock_key(name)
+        until = time.monotonic() + wait_seconds
+        with self.connect() as connection:
+            # Not in a transaction: the block may take hours.
+            connection.autocommit = True
+            while not scalar(connection, "select pg_try_advisory_lock(hashtext(%s))", key):
+                if time.monotonic() >= until:
+                    raise WarehouseError(
+                        f"Another process has been running {name} on this warehouse for over "
+                        f"{wait_seconds:.0f} s: wait until it is done, or end it. "
+                        "HEADRACE_LOCK_WAIT sets how long to wait."
+                    )
+                time.sleep(0.1)
+            yield
+
+    def _lock_key(self, name: str) -> str:
+        return f"headrace {name} {self.schema}"
+
+    def is_locked(self, name: str) -> bool:
+        """Whether a process holds a lock."""
+        with self.connect() as connection:
+            held = scalar(
+                connection,
+                "select count(*) from pg_locks where locktype = 'advisory' and granted "
+                "and database = (select oid from pg_database where datname = current_database()) "
+                "and objsubid = 1 and objid::bigint = hashtext(%s)::bigint & 4294967295",
+                self._lock_key(name),
+            )
+        return bool(held)
+
+    def prepare(self) -> None:
+        """Create the tables that Headrace itself writes, where they are missing."""
+        statements = resources.files(__package__).joinpath("tables.sql").read_text()
+        with self.connect() as connection:
+            # Two processes that start at once would both find them missing.
+            connection.execute("select pg_advisory_xact_lock(hashtext('headrace tables'))")
+            connection.execute(statements)
+
+    def table(self, name: str) -> sql.Identifier:
+        """A model of dbt's, as an identifier."""
+        return sql.Identifier(self.schema, name)
+
+    def _number(self, query: str) -> int | None:
+        with self.connect() as connection:
+            row = connection.execute(
+                sql.SQL(query).format(
+                    chunks=self.table("rag__chunks"), documents=self.table("rag__documents")
+                )
+            ).fetchone()
+        return None if row is None else row[0]
+
+
+def scalar(connection: psycopg.Connection, query: str, parameter: object) -> object:
+    """The first value of the first row, or None."""
+    row = connection.execute(query, (parameter,)).fetchone()
+    return None if row is None else row[0]
+
+
+def missing(error: Exception) -> WarehouseError:
+    """The error of a table that is not there."""
+    return WarehouseError(
+        f"A table is missing in the warehouse ({str(error).splitlines()[0]}): "
+        "run `headrace build` first."
+    )
+
+
+def silent(error: Exception) -> WarehouseError:
+    """The error of a server that does not answer."""
+    return WarehouseError(
+        f"Postgres does not answer ({str(error).strip().splitlines()[-1]}): check that it runs "
+        "(`headrace up` starts the embedded one) and that HEADRACE_POSTGRES_URL is right."
+    )

@@ -1,0 +1,192 @@
+"""What Headrace itself keeps in a Postgres warehouse: quarantine, ledger, marks, freshness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, fields
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from dagster_project.core.warehouse.connections import PostgresConnections
+from dagster_project.core.warehouse.contract import LedgerRow, Refusal
+from dagster_project.core.warehouse.marks import FACTS, SMALL_ROWS, SourceTable, whole_state
+
+
+class PostgresOperations(PostgresConnections):
+    """The tables of the schema `headrace_ops`; `prepare` makes them."""
+
+    def set_aside(self, found_in: str, refusals: Sequence[Refusal], model_id: str = "") -> None:
+        """Write refusals to the quarantine; one that is there already keeps its place."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into headrace_ops.quarantine "
+                "(found_in, document_id, chunk_id, reason, model_id) "
+                "values (%s, %s, %s, %s, %s) on conflict (found_in, document_id, chunk_id, "
+                "model_id) do update set reason = excluded.reason",
+                [(found_in, r.document_id, r.chunk_id, r.reason, model_id) for r in refusals],
+            )
+
+    def release(self, chunk_ids: Sequence[str], model_id: str) -> None:
+        """Take chunks out of the quarantine: `model_id` embeds them after all, or they went."""
+        with self.connect() as connection:
+            connection.execute(
+                "delete from headrace_ops.quarantine where found_in = 'embedding' "
+                "and model_id = %s and chunk_id = any(%s)",
+                (model_id, list(chunk_ids)),
+            )
+
+    def quarantined_chunks(self, model_id: str) -> set[str]:
+        """Chunks that `model_id` could not embed; they go out when their chunk is deleted."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "select chunk_id from headrace_ops.quarantine "
+                "where found_in = 'embedding' and model_id = %s",
+                (model_id,),
+            ).fetchall()
+        return {row[0] for row in rows}
+
+    def write_ledger(self, row: LedgerRow) -> None:
+        """Keep what a sync did; what mends a batch later is added to its row."""
+        names = [field.name for field in fields(LedgerRow)]
+        add_up = [name for name in names if name.startswith("rows_") or name.endswith("_seconds")]
+        again = [
+            sql.SQL("{0} = ledger.{0} + excluded.{0}").format(sql.Identifier(name))
+            for name in add_up
+        ]
+        with self.connect() as connection:
+            connection.execute(
+                sql.SQL(
+                    "insert into headrace_ops.sync_ledger as ledger ({columns}) values ({values}) "
+                    "on conflict (generation, batch_id) do update set {again}, "
+                    "finished_at = excluded.finished_at, published_version = null"
+                ).format(
+                    columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+                    values=sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+                    again=sql.SQL(", ").join(again),
+                ),
+                astuple(row),
+            )
+
+    def ledger_published(
+        self, generation: str, version: int, check_seconds: float, publish_seconds: float
+    ) -> None:
+        """Note on every row that readers did not see yet which version shows it to them."""
+        with self.connect() as connection:
+            connection.execute(
+                "update headrace_ops.sync_ledger set published_version = %s, published_at = now(), "
+                "check_seconds = %s, publish_seconds = %s "
+                "where generation = %s and published_version is null",
+                (version, check_seconds, publish_seconds, generation),
+            )
+
+    def source_states(self, tables: Sequence[SourceTable], *, full: bool) -> dict[str, str]:
+        """The state of each source table, by its id; it is another once a row is written.
+
+        A state is the server's counters and, after a bar, what the rows themselves say. That is
+        read of small tables always, of all where `full`. A table that is missing has no state.
+        """
+        with self.connect() as connection:
+            facts = connection.execute(
+                FACTS,
+                {
+                    "ids": [table.unique_id for table in tables],
+                    "schemas": [table.schema for table in tables],
+                    "names": [table.identifier for table in tables],
+                },
+            ).fetchall()
+            by_id = {table.unique_id: table for table in tables}
+            states = {row[0]: f"{row[3]}|" for row in facts if row[1] is not None}
+            whole = [
+                (by_id[key], kind)
+                for key, kind, rows, _ in facts
+                if kind is not None and (full or kind == "v" or rows <= SMALL_ROWS)
+            ]
+            if whole:
+                for key, state in connection.execute(whole_state(whole)).fetchall():
+                    states[key] += state
+        return states
+
+    def write_read_marks(self, marks: Mapping[str, str]) -> None:
+        """Note the states that a batch begins to read."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into headrace_ops.source_marks (source_id, read_mark, read_at) "
+                "values (%s, %s, now()) on conflict (source_id) "
+                "do update set read_mark = excluded.read_mark, read_at = excluded.read_at",
+                list(marks.items()),
+            )
+
+    def mark_seen(self, sources: Sequence[str]) -> None:
+        """What the last batch of some sources began to read is what readers see now."""
+        with self.connect() as connection:
+            connection.execute(
+                "update headrace_ops.source_marks set seen_mark = read_mark, seen_at = now() "
+                "where source_id = any(%s)",
+                (list(sources),),
+            )
+
+    def seen_marks(self) -> dict[str, str]:
+        """The states of the source tables that readers saw last, by source id."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "select source_id, seen_mark from headrace_ops.source_marks "
+                "where seen_mark is not null"
+            ).fetchall()
+        return dict(rows)
+
+    def write_published(self, generation: str, after: int, upto: int) -> None:
+        """Note when each document of the batches in (after, upto] was changed, cut and seen.
+
+        A change that is older than the publication before by a quarter of an hour came with a first
+        load, a rebuild or the clock: it says nothing of how fast the pipeline is.
+        """
+        with self.connect() as connection:
+            connection.execute(
+                sql.SQL(
+                    "insert into headrace_ops.published_documents "
+                    "with batch as (select max(started_at) as chunked_at, "
+                    "max(finished_at) as embedded_at from headrace_ops.sync_ledger "
+                    "where generation = %(generation)s and batch_id > %(after)s "
+                    "and batch_id <= %(upto)s), "
+                    "before as (select max(published_at) as published_at "
+                    "from headrace_ops.sync_ledger where batch_id <= %(after)s) "
+                    "select %(generation)s, %(upto)s, chunks.document_id, "
+                    "max(chunks.source_name), max(chunks.source_updated_at), "
+                    "max(batch.chunked_at), max(batch.embedded_at), now(), "
+                    "coalesce(max(chunks.source_updated_at) "
+                    "< max(before.published_at) - interval '15 minutes', true) "
+                    "from {chunks} as chunks cross join batch cross join before "
+                    "where chunks.batch_id > %(after)s and chunks.batch_id <= %(upto)s "
+                    "and batch.chunked_at is not null "
+                    "group by chunks.document_id on conflict do nothing"
+                ).format(chunks=self.table("rag__chunks")),
+                {"generation": generation, "after": after, "upto": upto},
+            )
+
+    def lag(self, minutes: int) -> list[dict[str, Any]]:
+        """Lags in seconds of what was published in the last `minutes`, by source; first loads out.
+
+        Each row has source_name, documents, p50, p95 and max.
+        """
+        with self.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(
+                "select source_name, count(*) as documents, "
+                "percentile_disc(0.5) within group (order by lag) as p50, "
+                "percentile_disc(0.95) within group (order by lag) as p95, max(lag) as max "
+                "from (select source_name, extract(epoch from published_at - source_updated_at)"
+                "::double precision as lag from headrace_ops.published_documents "
+                "where not is_backfill and published_at > now() - make_interval(mins => %s)) as l "
+                "group by source_name order by source_name",
+                (minutes,),
+            ).fetchall()
+
+    def forget_published(self, days: int) -> None:
+        """Drop what was noted of documents that were published more than `days` ago."""
+        with self.connect() as connection:
+            connection.execute(
+                "delete from headrace_ops.published_documents "
+                "where published_at < now() - make_interval(days => %s)",
+                (days,),
+            )

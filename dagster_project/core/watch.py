@@ -1,0 +1,143 @@
+"""Which source tables changed since readers last saw them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from dagster_project.core.warehouse import PostgresWarehouse
+from dagster_project.core.warehouse.marks import SourceTable
+
+# A change that no cheap sign gives away is found within this.
+FULL_LOOK_SECONDS = 60.0
+# The day, in UTC: documents expire and go stale by it without a change of any row.
+CLOCK = "clock"
+# A state that no table is in.
+_MORE = "more"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a change of some sources asks of dbt.
+
+    Attributes:
+        sources: unique ids of the sources, `CLOCK` among them where the day is another.
+        models: names of the models to run, in no order; views are left as they are.
+    """
+
+    sources: list[str]
+    models: list[str]
+
+
+class Watch:
+    """Looks at the source tables of a dbt project, and remembers what readers have seen of them.
+
+    A look at a table of up to 100,000 rows reads the transaction of every row, which no insert,
+    update, delete, late commit or old timestamp escapes. A larger one is judged by the server's
+    counters of written rows at every look, and read whole once a minute: the counters can lag.
+    What was seen is written by the batch that published it, never by the one that asks for it.
+    """
+
+    def __init__(self, warehouse: PostgresWarehouse, manifest: Mapping[str, Any]) -> None:
+        """Take the warehouse and dbt's manifest, as `manifest.json` has it."""
+        self._warehouse = warehouse
+        self._manifest = manifest
+        self._last_full = 0.0
+        above = _closure([_chunks(manifest)], manifest["parent_map"])
+        self.tables = [
+            SourceTable(unique_id, source["schema"], source["identifier"])
+            for unique_id, source in sorted(manifest["sources"].items())
+            if unique_id in above
+        ]
+        self._above = above
+
+    def group(self, source_name: str | None) -> list[SourceTable]:
+        """The tables of a dbt source; all of them for None."""
+        return [
+            table
+            for table in self.tables
+            if source_name is None or table.unique_id.split(".")[2] == source_name
+        ]
+
+    def groups(self) -> list[str]:
+        """The dbt sources that chunks are made of."""
+        return sorted({table.unique_id.split(".")[2] for table in self.tables})
+
+    def changed(self, source_name: str | None = None) -> list[str]:
+        """Sources whose state is not the one that readers saw, by the cheapest sure sign.
+
+        Args:
+            source_name: look at the tables of one dbt source only.
+
+        Raises:
+            WarehouseError: the warehouse does not answer.
+        """
+        full = time.monotonic() - self._last_full >= FULL_LOOK_SECONDS
+        now = self._warehouse.source_states(self.group(source_name), full=full)
+        if full:
+            self._last_full = time.monotonic()
+        seen = self._warehouse.seen_marks()
+        found = [key for key, state in now.items() if not same_state(state, seen.get(key))]
+        return found + ([CLOCK] if seen.get(CLOCK) != _today() else [])
+
+    def begin(self, sources: Sequence[str]) -> None:
+        """Note the state of some sources that a batch begins to read, before dbt reads them."""
+        tables = [table for table in self.tables if table.unique_id in sources]
+        marks = self._warehouse.source_states(tables, full=True)
+        self._warehouse.write_read_marks(marks | ({CLOCK: _today()} if CLOCK in sources else {}))
+
+    def is_cut(self, sources: Sequence[str]) -> None:
+        """Note that the batch left changes of some sources to the next one."""
+        self._warehouse.write_read_marks(dict.fromkeys(sources, _MORE))
+
+    def everything(self) -> list[str]:
+        """Every source, and the clock."""
+        return [*(table.unique_id for table in self.tables), CLOCK]
+
+    def plan(self, sources: Iterable[str]) -> Plan:
+        """The models between some sources and the chunks that must run; views need not."""
+        changed = list(sources)
+        below = _closure(changed, self._manifest["child_map"])
+        nodes = self._manifest["nodes"]
+        always = {"rag__documents", "rag__chunks"}
+        models = {
+            nodes[key]["name"]
+            for key in below & self._above
+            if key in nodes
+            and nodes[key]["resource_type"] == "model"
+            and nodes[key]["config"]["materialized"] not in {"view", "ephemeral"}
+        }
+        return Plan(changed, sorted(models | always))
+
+
+def _today() -> str:
+    return f"{datetime.now(timezone.utc):%Y-%m-%d}"
+
+
+def same_state(now: str, seen: str | None) -> bool:
+    """Whether two states of a table are the same: by the full look where both have one."""
+    if seen is None:
+        return False
+    counters_now, _, whole_now = now.partition("|")
+    counters_seen, _, whole_seen = seen.partition("|")
+    return whole_now == whole_seen if whole_now and whole_seen else counters_now == counters_seen
+
+
+def _closure(start: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(start)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting.extend(edges.get(key, ()))
+    return found
+
+
+def _chunks(manifest: Mapping[str, Any]) -> str:
+    return next(
+        str(key) for key, node in manifest["nodes"].items() if node["name"] == "rag__chunks"
+    )

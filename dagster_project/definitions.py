@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from dagster_project.core.settings import Settings
-from dagster_project.defs import index, transform
+from dagster_project.defs import flow, index, transform
 from dagster_project.resources import HeadraceResource
 
 manifest = transform.read_manifest(Settings.load())
@@ -16,12 +16,17 @@ defs = dg.Definitions(
         transform.models(manifest),
         *index.assets,
     ],
-    asset_checks=index.checks,
+    asset_checks=[*index.checks, flow.lag_is_within_the_promise],
     jobs=[
         dg.define_asset_job(
-            "build", selection=dg.AssetSelection.all() - dg.AssetSelection.groups("upkeep")
-        )
+            "build",
+            selection=dg.AssetSelection.all() - dg.AssetSelection.groups("upkeep"),
+            executor_def=dg.in_process_executor,
+        ),
+        flow.micro_batch,
+        flow.live,
     ],
     schedules=index.schedules,
+    sensors=[*flow.change_sensors(manifest), flow.keeper],
     resources={"warehouse": HeadraceResource()},
 )

@@ -92,7 +92,15 @@ def test_a_folder_is_ingested(shell: Shell, folder: Path) -> None:
 
 def test_a_build_publishes_what_was_ingested(shell: Shell) -> None:
     report = shell.json("build")
-    assert set(report) == {"dbt", "sync", "live_version", "generation", "others"}
+    assert set(report) == {
+        "dbt",
+        "sync",
+        "live_version",
+        "generation",
+        "others",
+        "sources",
+        "more",
+    }
     assert (report["sync"]["added"], report["sync"]["embedded"]) == (2, 2)
     found = shell.json("status")
     assert (found["documents"], found["chunks_active"], found["index_rows"]) == (2, 2, 2)

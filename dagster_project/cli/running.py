@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import Settings
 
 app = typer.Typer()
+# Copied once, so that a person can change it for their home.
+TUNED_INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 
 
 @app.command()
@@ -86,25 +89,26 @@ def _passed_on(command: str, arguments: list[str]) -> None:
     raise typer.Exit(result.returncode)
 
 
-# A local instance asks nobody to sign up, and tells nobody what runs.
-_DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
-
-
 @app.command()
 def dev(
     port: Annotated[int, typer.Option(help="The port of the Dagster UI on 127.0.0.1.")] = 3000,
+    live: Annotated[
+        bool, typer.Option("--live", help="Follow the sources in one long run, not by sensors.")
+    ] = False,
 ) -> None:
-    """Open the Dagster UI on the settings' project; Ctrl-C ends it."""
+    """Open the Dagster UI on the settings' project, sensors on; Ctrl-C ends it."""
     headrace = Headrace(Settings.load())
     headrace.warehouse.prepare()
     home = headrace.settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").is_file():
-        (home / "dagster.yaml").write_text(_DAGSTER_YAML)
+        shutil.copyfile(TUNED_INSTANCE, home / "dagster.yaml")
     environment = os.environ | {
         "DAGSTER_HOME": str(home),
         "HEADRACE_HOME": str(headrace.settings.home),
     }
+    if live:
+        environment["HEADRACE_LIVE"] = "1"
     program = Path(sys.executable).parent / "dagster"
     arguments = ["dev", "-m", "dagster_project.definitions", "-h", "127.0.0.1", "-p", str(port)]
     result = subprocess.run([program, *arguments], env=environment)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from dagster_project.core.compare import Difference, compare, compare_batches
-from dagster_project.core.dbt import Dbt, OnNode
+from dagster_project.core.dbt import Dbt, NodeResult, OnNode
 from dagster_project.core.embedding import Embedder, load_embedder
 from dagster_project.core.errors import HeadraceError, VectorStoreError
 from dagster_project.core.index import (
@@ -103,6 +103,10 @@ class Headrace:
             self._watch = Watch(self.warehouse, self.dbt.manifest)
         return self._watch
 
+    def reconnect(self) -> None:
+        """Forget the warehouse's address: an embedded server that was restarted has another."""
+        self._url = self._warehouse = self._dbt = self._watch = None
+
     def model(self, name: str) -> Embedder:
         """An embedding model, loaded once."""
         if name not in self._embedders:
@@ -181,11 +185,8 @@ class Headrace:
             NotPublishedError: the index differs from the warehouse; readers keep their version.
         """
         with self.warehouse.lock("build", self.settings.lock_wait):
-            self.warehouse.prepare()
-            sources = self.watch.everything()
-            self.watch.begin(sources)
-            statuses = self.dbt.build(arguments, on_node)
-            return self._follow(statuses, sources, progress, promote=promote)
+            results = self.transform(arguments, on_node)
+            return self._follow(results, self.watch.everything(), progress, promote=promote)
 
     def micro_batch(
         self,
@@ -203,19 +204,34 @@ class Headrace:
             NotPublishedError: the index differs from the warehouse; readers keep their version.
         """
         with self.warehouse.lock("build", self.settings.lock_wait):
-            statuses, more = self.chunk(sources)
-            return self._follow(statuses, sources, progress, more=more)
+            results, more = self.chunk(sources)
+            return self._follow(results, sources, progress, more=more)
 
-    def chunk(self, sources: Sequence[str]) -> tuple[Mapping[str, str], bool]:
+    def transform(
+        self, arguments: Sequence[str] = (), on_node: OnNode | None = None
+    ) -> Mapping[str, NodeResult]:
+        """Run dbt's models and data tests, and note what state of the sources they read.
+
+        Raises:
+            DbtError: a model or a test failed.
+        """
+        self.warehouse.prepare()
+        self.watch.begin(self.watch.everything())
+        return self.dbt.build(arguments, on_node)
+
+    def chunk(self, sources: Sequence[str]) -> tuple[Mapping[str, NodeResult], bool]:
         """Run the dbt models between some sources and the chunks, for one batch of documents.
 
         Returns:
-            The status of each node, by unique id, and whether documents were left to the next.
+            What became of each node, by unique id, and whether documents were left to the next.
+
+        Raises:
+            DbtError: a model failed.
         """
         warehouse, limit = self.warehouse, self.settings.batch_documents
         self.watch.begin(sources)
         before = warehouse.document_batch()[0]
-        statuses = self.dbt.run(
+        results = self.dbt.run(
             self.watch.plan(sources).models,
             {
                 "headrace_batch_documents": limit,
@@ -226,11 +242,11 @@ class Headrace:
         more = newest != before and documents >= limit
         if more:
             self.watch.is_cut(sources)
-        return statuses, more
+        return results, more
 
     def _follow(
         self,
-        statuses: Mapping[str, str],
+        results: Mapping[str, NodeResult],
         sources: Sequence[str],
         progress: Progress,
         *,
@@ -254,7 +270,7 @@ class Headrace:
         self.warehouse.mark_seen(sources)
         live = self.generation
         return BuildReport(
-            dbt=statuses,
+            dbt={key: result.status for key, result in results.items()},
             sync=reports.pop(live.name, SyncReport()),
             live_version=self.store.index(live).live_version or 0,
             generation=live.name,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,37 @@ OnNode = Callable[[str, int, int], None]
 _NOT_IN_A_BUILD = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "seed"]
 
 
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of a dbt node.
+
+    Attributes:
+        unique_id: its id in the manifest.
+        status: dbt's word: success, pass, warn, fail, error, skipped ….
+        seconds: how long it took.
+        message: what dbt or the warehouse said.
+        failures: rows that a test found, or None.
+    """
+
+    unique_id: str
+    status: str
+    seconds: float
+    message: str
+    failures: int | None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether what follows may go on."""
+        return self.status not in {"error", "fail", "runtime error", "skipped", "partial success"}
+
+
 class DbtError(HeadraceError):
-    """A dbt command failed."""
+    """A dbt command failed; `results` has what became of each node until then."""
+
+    def __init__(self, message: str, results: Mapping[str, NodeResult]) -> None:
+        """Take the message and the results by unique id."""
+        super().__init__(message)
+        self.results = results
 
 
 class Dbt:
@@ -29,6 +60,7 @@ class Dbt:
         self.project = settings.dbt_project
         self._state = settings.home / "dbt"
         self._manifest: Any = None
+        self._written: Mapping[str, Any] | None = None
         self.environment = {
             **environment,
             "DBT_PROJECT_DIR": str(self.project),
@@ -56,20 +88,47 @@ class Dbt:
             self.invoke(["deps"])
 
     def parse(self) -> None:
-        """Read the project from its files; the commands that follow use what was read.
+        """Read the project, unless its files and settings are as they were when it was read last.
 
         Raises:
             DbtError: the project has an error.
         """
         self.install()
-        self._manifest = None
-        manifest = self.invoke(["parse"])
-        manifest.build_flat_graph()
+        parsed, stamp = self.target / "partial_parse.msgpack", self.target / "headrace_stamp.json"
+        self.target.mkdir(parents=True, exist_ok=True)
+        # Threads and processes that start together would read what another one is writing.
+        with (self.target / "parse.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            state = self._state_of_files()
+            if stamp.is_file() and parsed.is_file() and json.loads(stamp.read_text()) == state:
+                # Imported here: dbt takes a second, and a search needs none of it.
+                from dbt.contracts.graph.manifest import Manifest
+
+                manifest = Manifest.from_msgpack(parsed.read_bytes())
+            else:
+                self._manifest = None
+                manifest = self.invoke(["parse"])
+                stamp.write_text(json.dumps(state))
+            self._written = json.loads((self.target / "manifest.json").read_text())
+        manifest.build_flat_graph()  # type: ignore[no-untyped-call]
         self._manifest = manifest
+
+    def _state_of_files(self) -> dict[str, Any]:
+        """What a parse depends on: the files of project and packages, and the place dbt writes."""
+        folders = {self.project, PACKAGE_PROJECT, profiles_directory(self.project)}
+        changed = [
+            entry.stat().st_mtime_ns
+            for folder in folders
+            for pattern in ("**/*.sql", "**/*.yml", "**/*.yaml", "**/*.csv", "**/*.md")
+            for entry in folder.glob(pattern)
+            if "target" not in entry.relative_to(folder).parts
+        ]
+        place = {name: self.environment.get(name) for name in _PLACE}
+        return {"files": len(changed), "newest": max(changed, default=0), "place": place}
 
     def build(
         self, arguments: Sequence[str] = (), on_node: OnNode | None = None
-    ) -> Mapping[str, str]:
+    ) -> Mapping[str, NodeResult]:
         """Build models and run data tests; seeds first, where their files changed.
 
         Args:
@@ -77,7 +136,7 @@ class Dbt:
             on_node: called with a node's name, its number and how many there are, as each ends.
 
         Returns:
-            The status of each node, by unique id.
+            What became of each node, by unique id.
 
         Raises:
             DbtError: a model or a test failed; the message names each with its error.
@@ -85,10 +144,11 @@ class Dbt:
         if self._manifest is None:
             self.parse()
         self._seed(force="--full-refresh" in arguments)
-        outcome = self.invoke(["build", *_NOT_IN_A_BUILD, *arguments], on_node)
-        return {result.node.unique_id: str(result.status) for result in outcome.results}
+        return _results(self.invoke(["build", *_NOT_IN_A_BUILD, *arguments], on_node))
 
-    def run(self, models: Sequence[str], variables: Mapping[str, object]) -> Mapping[str, str]:
+    def run(
+        self, models: Sequence[str], variables: Mapping[str, object]
+    ) -> Mapping[str, NodeResult]:
         """Run some models and nothing else: the part of a build that a micro-batch needs.
 
         Args:
@@ -96,7 +156,7 @@ class Dbt:
             variables: of dbt, over those of the project.
 
         Returns:
-            The status of each, by unique id.
+            What became of each, by unique id.
 
         Raises:
             DbtError: a model failed; the message names each with its error.
@@ -104,8 +164,7 @@ class Dbt:
         if self._manifest is None:
             self.parse()
         arguments = ["run", "--no-write-json", "--no-version-check", "--select", *models]
-        outcome = self.invoke([*arguments, "--vars", json.dumps(variables)])
-        return {result.node.unique_id: str(result.status) for result in outcome.results}
+        return _results(self.invoke([*arguments, "--vars", json.dumps(variables)]))
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -114,10 +173,10 @@ class Dbt:
         Raises:
             DbtError: the project has an error.
         """
-        if self._manifest is None:
+        if self._written is None:
             self.parse()
-        read: Mapping[str, Any] = json.loads((self.target / "manifest.json").read_text())
-        return read
+        assert self._written is not None
+        return self._written
 
     def _seed(self, *, force: bool) -> None:
         seeds = {
@@ -157,7 +216,10 @@ class Dbt:
                 ["--quiet", "--no-use-colors", "--log-level", "none", *arguments]
             )
         if not outcome.success:
-            raise DbtError(_reasons(arguments, outcome, self._state / "logs" / "dbt.log"))
+            raise DbtError(
+                _reasons(arguments, outcome, self._state / "logs" / "dbt.log"),
+                _results(outcome.result),
+            )
         return outcome.result
 
 
@@ -184,6 +246,20 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _results(result: Any) -> dict[str, NodeResult]:  # noqa: ANN401
+    return {
+        done.node.unique_id: NodeResult(
+            unique_id=done.node.unique_id,
+            status=str(done.status),
+            seconds=float(done.execution_time or 0.0),
+            message=" ".join(str(done.message or "").split()),
+            failures=done.failures,
+        )
+        for done in getattr(result, "results", None) or []
+        if getattr(done, "node", None) is not None
+    }
 
 
 def _reasons(arguments: Sequence[str], outcome: Any, log: Path) -> str:  # noqa: ANN401

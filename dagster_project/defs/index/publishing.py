@@ -1,14 +1,18 @@
 """Write, check, publish."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
-from dagster_project.core.build import NotPublishedError
+from dagster_project.core.build import Headrace, NotPublishedError
 from dagster_project.core.index import GenerationState
 from dagster_project.core.sync import SyncReport
+from dagster_project.defs.transform import sources_of
 from dagster_project.resources import HeadraceResource
 
+# The job that does it all.
+BUILD = "build"
 CHUNKS = dg.AssetKey(["chunks", "rag__chunks"])
 VECTORS = dg.AssetKey(["index", "vectors"])
 PUBLISHED = dg.AssetKey(["index", "published"])
@@ -33,12 +37,13 @@ def vectors(warehouse: HeadraceResource) -> dg.MaterializeResult:
             "version": report.version or 0,
             "batch_id": str(report.batch_id),
             "sample": dg.MetadataValue.md("\n\n---\n\n".join(index.sample(3)) or "no rows"),
-            **_counts(report),
+            **counts(report),
         }
     return dg.MaterializeResult(metadata=metadata)
 
 
-def _counts(report: SyncReport) -> dict[str, Any]:
+def counts(report: SyncReport) -> dict[str, Any]:
+    """What a sync did, for the UI."""
     return {
         "added": report.added,
         "changed": report.changed,
@@ -76,8 +81,18 @@ def holds_what_the_warehouse_holds(warehouse: HeadraceResource) -> dg.AssetCheck
     )
 
 
-@dg.asset(key=PUBLISHED, deps=[VECTORS], group_name="index", kinds={"lancedb"}, pool="index")
-def published(warehouse: HeadraceResource) -> dg.MaterializeResult:
+@dg.asset(
+    key=PUBLISHED,
+    deps=[VECTORS],
+    group_name="index",
+    kinds={"lancedb"},
+    pool="index",
+    # Says that nothing ran at all; how current the content is, the check of the lag says.
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
+)
+def published(
+    context: dg.AssetExecutionContext, warehouse: HeadraceResource
+) -> dg.MaterializeResult:
     """The version that readers see: the tag `live` moves when the checks of the new one passed."""
     headrace = warehouse.headrace
     for generation in headrace.to_sync():
@@ -87,12 +102,25 @@ def published(warehouse: HeadraceResource) -> dg.MaterializeResult:
             raise dg.Failure(str(error)) from error
         if generation.state is not GenerationState.LIVE:
             headrace.store.promote(generation.name)
+    sources = sources_of(context.run)
+    if sources is None and context.run.job_name == BUILD:
+        sources = headrace.watch.everything()
+    headrace.warehouse.mark_seen(sources or [])
+    return dg.MaterializeResult(metadata=published_metadata(headrace))
+
+
+def published_metadata(headrace: Headrace) -> dict[str, Any]:
+    """What readers see now, and how long the last hour's changes took to reach them."""
     live = headrace.live_generation
     index = headrace.store.index(live)
-    return dg.MaterializeResult(
-        metadata={
-            "live_version": index.live_version or 0,
-            "generation": live.name,
-            "dagster/row_count": index.count(),
+    metadata: dict[str, Any] = {
+        "live_version": index.live_version or 0,
+        "generation": live.name,
+        "dagster/row_count": index.count(),
+    }
+    for row in headrace.warehouse.lag(minutes=60):
+        metadata |= {
+            f"p50 lag of {row['source_name']}, seconds": row["p50"],
+            f"p95 lag of {row['source_name']}, seconds": row["p95"],
         }
-    )
+    return metadata

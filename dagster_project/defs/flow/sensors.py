@@ -1,0 +1,131 @@
+"""One sensor a dbt source: it looks at the tables inside its tick and asks for a micro-batch."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterRunStatus, RunsFilter
+
+from dagster_project.core.build import Headrace
+from dagster_project.core.errors import HeadraceError
+from dagster_project.core.watch import Watch
+from dagster_project.defs.index.publishing import BUILD, PUBLISHED, VECTORS
+from dagster_project.defs.transform import SOURCES_TAG, RoomTranslator
+from dagster_project.resources import HeadraceResource
+
+MICRO_BATCH = "micro_batch"
+LIVE_LOCK = "live"
+# The daemon gives a tick a minute.
+TICK_SECONDS = 45.0
+LOOK_SECONDS = 0.2
+UNDER_WAY = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+# A batch that failed is asked for again after these seconds, doubled each time, up to the most.
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 300.0
+
+
+micro_batch = dg.define_asset_job(
+    MICRO_BATCH,
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("upkeep"),
+    executor_def=dg.in_process_executor,
+    description="Asked for by the sensors, with exactly the models that a change concerns.",
+)
+
+
+def change_sensors(manifest: Mapping[str, Any]) -> list[dg.SensorDefinition]:
+    """A sensor for each dbt source that chunks are made of."""
+    names = sorted({source["source_name"] for source in manifest["sources"].values()})
+    watched = set(_groups(manifest))
+    return [_sensor(name, manifest) for name in names if name in watched]
+
+
+def _groups(manifest: Mapping[str, Any]) -> list[str]:
+    # What a watch says of the manifest needs no warehouse.
+    return Watch(None, manifest).groups()  # type: ignore[arg-type]
+
+
+def _sensor(source_name: str, manifest: Mapping[str, Any]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{source_name}_changes",
+        job_name=MICRO_BATCH,
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Asks for a micro-batch when a table of the source {source_name} changed.",
+    )
+    def changes(
+        context: dg.SensorEvaluationContext, warehouse: HeadraceResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        headrace = warehouse.headrace
+        watch = Watch(headrace.warehouse, manifest)
+        until = time.monotonic() + TICK_SECONDS
+        reason = ""
+        while time.monotonic() < until:
+            try:
+                waits = _reason_to_wait(context.instance, headrace)
+                sources = [] if waits else watch.changed(source_name)
+            except HeadraceError as error:
+                waits, sources = str(error), []
+                watch = _reconnected(headrace, watch, manifest)
+            if sources:
+                return _request(watch, sources, manifest)
+            reason = waits or "no table changed"
+            time.sleep(LOOK_SECONDS)
+        return dg.SkipReason(reason)
+
+    return changes
+
+
+def _reconnected(headrace: Headrace, watch: Watch, manifest: Mapping[str, Any]) -> Watch:
+    """A watch on the warehouse as it answers now, or the same where it still does not."""
+    headrace.reconnect()
+    try:
+        return Watch(headrace.warehouse, manifest)
+    except HeadraceError:
+        return watch
+
+
+def _request(watch: Watch, sources: list[str], manifest: Mapping[str, Any]) -> dg.RunRequest:
+    translator = RoomTranslator()
+    wanted = set(watch.plan(sources).models)
+    models = [
+        translator.get_asset_key(node)
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["name"] in wanted
+    ]
+    return dg.RunRequest(
+        asset_selection=[*models, VECTORS, PUBLISHED], tags={SOURCES_TAG: ",".join(sources)}
+    )
+
+
+def _reason_to_wait(instance: dg.DagsterInstance, headrace: Headrace) -> str | None:
+    """Why no batch may be asked for now, or None."""
+    if headrace.store.live() is None:
+        return "nothing was published yet: run the job build once"
+    if headrace.warehouse.is_locked(LIVE_LOCK):
+        return "the live run follows the sources"
+    for job_name in (MICRO_BATCH, BUILD):
+        runs = instance.get_run_records(RunsFilter(job_name=job_name, statuses=UNDER_WAY), limit=1)
+        if runs:
+            return f"a batch runs: {runs[0].dagster_run.run_id}"
+    ended = instance.get_run_records(RunsFilter(job_name=MICRO_BATCH), limit=10)
+    failures = 0
+    for record in ended:
+        if record.dagster_run.status is not DagsterRunStatus.FAILURE:
+            break
+        failures += 1
+    if failures:
+        pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
+        since = time.time() - (ended[0].end_time or time.time())
+        if since < pause:
+            return (
+                f"the last {failures} batches failed; the next is asked for in "
+                f"{pause - since:.0f} s"
+            )
+    return None

@@ -88,30 +88,53 @@ class Dbt:
             self.invoke(["deps"])
 
     def parse(self) -> None:
-        """Read the project, unless its files and settings are as they were when it was read last.
+        """Read the project for the commands that follow.
+
+        It is parsed anew only where its files or settings are not as they were the last time.
 
         Raises:
             DbtError: the project has an error.
         """
+        with self._parsed() as parsed_now:
+            if parsed_now is None:
+                # Imported here: dbt takes a second, and a search needs none of it.
+                from dbt.contracts.graph.manifest import Manifest
+
+                parsed = (self.target / "partial_parse.msgpack").read_bytes()
+                manifest = Manifest.from_msgpack(parsed)
+            else:
+                manifest = parsed_now
+        manifest.build_flat_graph()  # type: ignore[no-untyped-call]
+        self._manifest = manifest
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The project's manifest, as `manifest.json` has it.
+
+        Raises:
+            DbtError: the project has an error.
+        """
+        if self._written is None:
+            with self._parsed():
+                self._written = json.loads((self.target / "manifest.json").read_text())
+        return self._written
+
+    @contextlib.contextmanager
+    def _parsed(self) -> Iterator[Any]:
+        """Hold the files of a parse of the project as it is; the manifest, if it was read anew."""
         self.install()
-        parsed, stamp = self.target / "partial_parse.msgpack", self.target / "headrace_stamp.json"
         self.target.mkdir(parents=True, exist_ok=True)
+        stamp = self.target / "headrace_stamp.json"
         # Threads and processes that start together would read what another one is writing.
         with (self.target / "parse.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             state = self._state_of_files()
-            if stamp.is_file() and parsed.is_file() and json.loads(stamp.read_text()) == state:
-                # Imported here: dbt takes a second, and a search needs none of it.
-                from dbt.contracts.graph.manifest import Manifest
-
-                manifest = Manifest.from_msgpack(parsed.read_bytes())
-            else:
-                self._manifest = None
+            manifest = None
+            if not stamp.is_file() or json.loads(stamp.read_text()) != state:
+                self._manifest = self._written = None
                 manifest = self.invoke(["parse"])
                 stamp.write_text(json.dumps(state))
-            self._written = json.loads((self.target / "manifest.json").read_text())
-        manifest.build_flat_graph()  # type: ignore[no-untyped-call]
-        self._manifest = manifest
+            yield manifest
 
     def _state_of_files(self) -> dict[str, Any]:
         """What a parse depends on: the files of project and packages, and the place dbt writes."""
@@ -165,18 +188,6 @@ class Dbt:
             self.parse()
         arguments = ["run", "--no-write-json", "--no-version-check", "--select", *models]
         return _results(self.invoke([*arguments, "--vars", json.dumps(variables)]))
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """The project's manifest, as `manifest.json` has it; read from the files where needed.
-
-        Raises:
-            DbtError: the project has an error.
-        """
-        if self._written is None:
-            self.parse()
-        assert self._written is not None
-        return self._written
 
     def _seed(self, *, force: bool) -> None:
         seeds = {

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test lint chaos replay bench-chunks
+.PHONY: setup demo dev test lint chaos replay bench-chunks bench-embedding
 
 setup: $(STAMP)
 
@@ -48,3 +48,9 @@ bench-chunks: setup
 	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	$(BIN)/python benchmarks/chunk_edits.py
 	$(BIN)/python benchmarks/chunk_retrieval.py
+
+# OpenVINO gets a virtual environment of its own.
+bench-embedding: setup
+	test -x .venv-bench-embedding/bin/python || $(PYTHON) -m venv .venv-bench-embedding
+	.venv-bench-embedding/bin/python -m pip install --quiet --requirement benchmarks/embedding_requirements.txt
+	$(BIN)/python benchmarks/embedding.py

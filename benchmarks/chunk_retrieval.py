@@ -29,13 +29,7 @@ def main() -> None:
     """Measure and print."""
     if not FOLDER.is_dir():
         sys.exit(f"{FOLDER} is not there: set HEADRACE_TEST_DATA to the folder of the test data.")
-    documents = _records(FOLDER / "cran.all.1400")
-    texts = [(record.get("T", "").strip(), record.get("W", "").strip()) for record in documents]
-    queries = [record["W"] for record in _records(FOLDER / "cran.qry")]
-    relevant: dict[int, set[int]] = defaultdict(set)
-    for line in (FOLDER / "cranqrel").read_text().splitlines():
-        if len(fields := line.split()) >= 3:
-            relevant[int(fields[0]) - 1].add(int(fields[1]) - 1)
+    texts, queries, relevant = read_cranfield()
     embedder = load_embedder("all-MiniLM-L6-v2")
     asked = embedder.embed(queries).vectors
     table = Table(title="Cranfield, dense nDCG@10 by best chunk")
@@ -59,6 +53,18 @@ def main() -> None:
     result.write_text(json.dumps(measured, indent=2) + "\n")
 
 
+def read_cranfield() -> tuple[list[tuple[str, str]], list[str], dict[int, set[int]]]:
+    """Title and body of each document, the questions, and a question's documents by number."""
+    documents = _records(FOLDER / "cran.all.1400")
+    texts = [(record.get("T", "").strip(), record.get("W", "").strip()) for record in documents]
+    queries = [record["W"] for record in _records(FOLDER / "cran.qry")]
+    relevant: dict[int, set[int]] = defaultdict(set)
+    for line in (FOLDER / "cranqrel").read_text().splitlines():
+        if len(fields := line.split()) >= 3:
+            relevant[int(fields[0]) - 1].add(int(fields[1]) - 1)
+    return texts, queries, relevant
+
+
 def _records(path: Path) -> list[dict[str, str]]:
     records: list[dict[str, str]] = []
     field = ""
@@ -78,9 +84,23 @@ def _score(
     """nDCG@10, averaged over the queries."""
     owners = np.array([number for number, parts in enumerate(chunks) for _ in parts])
     vectors = embedder.embed([chunk for parts in chunks for chunk in parts]).vectors
+    return ndcg(asked, vectors, owners, relevant)
+
+
+def ndcg(
+    asked: np.ndarray, vectors: np.ndarray, owners: np.ndarray, relevant: dict[int, set[int]]
+) -> float:
+    """nDCG@10, averaged over the queries.
+
+    Args:
+        asked: unit vectors of the queries, shape (queries, dimension).
+        vectors: of the chunks, shape (chunks, dimension).
+        owners: the number of each chunk's document, shape (chunks,).
+        relevant: query to documents, by number.
+    """
     total = 0.0
     for number, similarities in enumerate(asked @ vectors.T):
-        best = np.full(len(chunks), -np.inf)
+        best = np.full(owners.max() + 1, -np.inf)
         np.maximum.at(best, owners, similarities)
         ranked = np.argsort(-best)[:10]
         found = relevant.get(number, set())

@@ -110,7 +110,7 @@ class Headrace:
     def model(self, name: str) -> Embedder:
         """An embedding model, loaded once."""
         if name not in self._embedders:
-            self._embedders[name] = load_embedder(name)
+            self._embedders[name] = load_embedder(name, self.settings.embedding_backend)
         return self._embedders[name]
 
     @property

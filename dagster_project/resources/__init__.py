@@ -1,5 +1,5 @@
 """What the assets run on."""
 
-from dagster_project.resources.headrace import HeadraceResource
+from dagster_project.resources.headrace import HeadraceResource, run_lock
 
-__all__ = ["HeadraceResource"]
+__all__ = ["HeadraceResource", "run_lock"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -17,14 +19,31 @@ def _open(home: str) -> Headrace:
     return Headrace(Settings.load(Path(home) if home else None))
 
 
+def run_lock(run_id: str) -> str:
+    """The lock that the process of a run holds as long as it lives."""
+    return f"run {run_id}"
+
+
 class HeadraceResource(dg.ConfigurableResource):
     """Opens what the settings name, when an asset first asks for it.
+
+    The process of a run shows in the warehouse that it lives: Dagster itself does not learn that a
+    run was killed, and what waits for it would wait forever.
 
     Attributes:
         home: the directory of all state; empty for `HEADRACE_HOME`, else `.headrace` here.
     """
 
     home: str = ""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[HeadraceResource]:
+        """The resource, for the time of a run, a step or a sensor's tick."""
+        if context.run is None:
+            yield self
+        else:
+            with self.headrace.warehouse.presence(run_lock(context.run.run_id)):
+                yield self
 
     @property
     def headrace(self) -> Headrace:

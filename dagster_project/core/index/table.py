@@ -11,6 +11,7 @@ from typing import Any
 
 import lancedb
 import pyarrow as pa
+import pyarrow.compute as pc
 from lancedb.index import FTS, BTree
 
 from dagster_project.core.errors import VectorStoreError
@@ -259,7 +260,15 @@ class VectorIndex:
         self._head().add(rows)
 
     def describe(self, rows: pa.Table) -> None:
-        """Rewrite the chunk's columns of rows that are there, in one commit; vectors stay."""
+        """Rewrite the chunk's columns of rows that are there, in one commit; vectors stay.
+
+        The rows are written whole. A merge of some columns would rewrite those of the whole
+        fragment, and the search indices would lose all of its rows.
+        """
+        kept = self.find("chunk_id", rows["chunk_id"].to_pylist(), ["chunk_id", *VECTOR_COLUMNS])
+        kept = kept.take(pc.index_in(rows["chunk_id"], value_set=kept["chunk_id"].combine_chunks()))
+        for name in VECTOR_COLUMNS:
+            rows = rows.append_column(kept.schema.field(name), kept[name])
         self._head().merge_insert("chunk_id").when_matched_update_all().execute(rows)
 
     def delete(self, chunk_ids: Sequence[str]) -> pa.Table:

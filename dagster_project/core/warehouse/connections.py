@@ -64,6 +64,14 @@ class PostgresConnections:
                 time.sleep(0.1)
             yield
 
+    @contextlib.contextmanager
+    def presence(self, name: str) -> Iterator[None]:
+        """Show that a process lives, to whoever asks `is_locked`; several may at once."""
+        with self.connect() as connection:
+            connection.autocommit = True
+            scalar(connection, "select pg_advisory_lock_shared(hashtext(%s))", self._lock_key(name))
+            yield
+
     def _lock_key(self, name: str) -> str:
         return f"headrace {name} {self.schema}"
 

@@ -190,3 +190,18 @@ class PostgresOperations(PostgresConnections):
                 "where published_at < now() - make_interval(days => %s)",
                 (days,),
             )
+
+    def documents_per_second(self) -> float | None:
+        """Documents that the batches of the last hour brought to readers, by second of their work.
+
+        None where there was none: nothing is known of how fast the next would be.
+        """
+        with self.connect() as connection:
+            row = connection.execute(
+                "select sum(documents) / nullif(sum(seconds), 0) from ("
+                "select count(*) as documents, extract(epoch from max(published_at) - "
+                "min(chunked_at))::double precision as seconds "
+                "from headrace_ops.published_documents "
+                "where published_at > now() - interval '1 hour' group by generation, batch_id) as b"
+            ).fetchone()
+        return None if row is None else row[0]

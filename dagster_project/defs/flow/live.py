@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 
 import dagster as dg
-from dagster import DagsterRunStatus, RunsFilter
 
 from dagster_project.core.build import BuildReport, Headrace
 from dagster_project.core.errors import HeadraceError
-from dagster_project.defs.flow.sensors import LIVE_LOCK, UNDER_WAY
+from dagster_project.defs.flow.runs import under_way
+from dagster_project.defs.flow.sensors import LIVE_LOCK
 from dagster_project.defs.index.publishing import (
     CHUNKS,
     PUBLISHED,
@@ -23,9 +23,7 @@ LIVE = "live"
 # A run is replaced in time, so that its log stays readable and new code is taken up.
 RUN_SECONDS = float(os.environ.get("HEADRACE_LIVE_RUN_SECONDS") or 900.0)
 # How long before that its successor is started: it loads its model meanwhile.
-LEAD_SECONDS = 60.0
-# A run that holds no lock this long after it started is dead.
-GRACE_SECONDS = 120.0
+LEAD_SECONDS = min(60.0, RUN_SECONDS / 2)
 LOOK_SECONDS = 0.1
 LONGEST_PAUSE = 60.0
 
@@ -47,7 +45,7 @@ def follow_the_sources(
     headrace.model(headrace.live_generation.model).embed(["warm"])
     headrace.dbt.parse()
     headrace.watch.changed()
-    with headrace.warehouse.lock(LIVE_LOCK, wait_seconds=LEAD_SECONDS + GRACE_SECONDS):
+    with headrace.warehouse.lock(LIVE_LOCK, wait_seconds=2 * LEAD_SECONDS):
         context.log.info("follows the sources from now on")
         for report in _batches(context, headrace, until):
             yield from _events(headrace, report)
@@ -132,18 +130,10 @@ def keeper(
     if headrace.store.live() is None:
         return dg.SkipReason("nothing was published yet: run the job build once")
     try:
-        held = headrace.warehouse.is_locked(LIVE_LOCK)
+        ages = list(under_way(instance, headrace, LIVE).values())
     except HeadraceError as error:
         headrace.reconnect()
         return dg.SkipReason(str(error))
-    ages = []
-    for record in instance.get_run_records(RunsFilter(job_name=LIVE, statuses=UNDER_WAY)):
-        run = record.dagster_run
-        age = time.time() - (record.start_time or record.create_timestamp.timestamp())
-        if not held and age > GRACE_SECONDS and run.status is DagsterRunStatus.STARTED:
-            instance.report_run_failed(run, "the process of this run is gone")
-        else:
-            ages.append(age)
     if not ages or (len(ages) == 1 and ages[0] > RUN_SECONDS - LEAD_SECONDS):
         return dg.RunRequest()
     return dg.SkipReason(f"{len(ages)} live run, {min(ages):.0f} s old")

@@ -10,22 +10,26 @@ from dagster import DagsterRunStatus, RunsFilter
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import HeadraceError
 from dagster_project.core.watch import Watch
-from dagster_project.defs.index.publishing import BUILD, PUBLISHED, VECTORS
+from dagster_project.defs.flow.lag import lag_is_within_the_promise
+from dagster_project.defs.flow.runs import under_way
+from dagster_project.defs.index.publishing import (
+    BUILD,
+    PUBLISHED,
+    VECTORS,
+    holds_what_the_warehouse_holds,
+)
 from dagster_project.defs.transform import SOURCES_TAG, RoomTranslator
 from dagster_project.resources import HeadraceResource
 
 MICRO_BATCH = "micro_batch"
+_CHECKS = [
+    *holds_what_the_warehouse_holds.check_keys,
+    *lag_is_within_the_promise.check_keys,
+]
 LIVE_LOCK = "live"
 # The daemon gives a tick a minute.
 TICK_SECONDS = 45.0
 LOOK_SECONDS = 0.2
-UNDER_WAY = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 # A batch that failed is asked for again after these seconds, doubled each time, up to the most.
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
@@ -100,7 +104,10 @@ def _request(watch: Watch, sources: list[str], manifest: Mapping[str, Any]) -> d
         if node["resource_type"] == "model" and node["name"] in wanted
     ]
     return dg.RunRequest(
-        asset_selection=[*models, VECTORS, PUBLISHED], tags={SOURCES_TAG: ",".join(sources)}
+        asset_selection=[*models, VECTORS, PUBLISHED],
+        # The data tests look at whole tables: they belong to the job build.
+        asset_check_keys=_CHECKS,
+        tags={SOURCES_TAG: ",".join(sources)},
     )
 
 
@@ -111,9 +118,8 @@ def _reason_to_wait(instance: dg.DagsterInstance, headrace: Headrace) -> str | N
     if headrace.warehouse.is_locked(LIVE_LOCK):
         return "the live run follows the sources"
     for job_name in (MICRO_BATCH, BUILD):
-        runs = instance.get_run_records(RunsFilter(job_name=job_name, statuses=UNDER_WAY), limit=1)
-        if runs:
-            return f"a batch runs: {runs[0].dagster_run.run_id}"
+        if runs := under_way(instance, headrace, job_name):
+            return f"a batch runs: {next(iter(runs))}"
     ended = instance.get_run_records(RunsFilter(job_name=MICRO_BATCH), limit=10)
     failures = 0
     for record in ended:

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test lint chaos replay bench-chunks
+.PHONY: setup demo dev test lint chaos replay bench-chunks bench-sync
 
 setup: $(STAMP)
 
@@ -48,3 +48,10 @@ bench-chunks: setup
 	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	$(BIN)/python benchmarks/chunk_edits.py
 	$(BIN)/python benchmarks/chunk_retrieval.py
+
+# The peers get a virtual environment of their own, of Python 3.11 or later. GROWTH= leaves out the table of sizes.
+GROWTH ?= 10000,100000,1000000
+bench-sync: setup
+	test -x .venv-bench-sync/bin/python || $(PYTHON) -m venv .venv-bench-sync
+	.venv-bench-sync/bin/python -m pip install --quiet --requirement benchmarks/sync-requirements.txt
+	$(BIN)/python benchmarks/sync.py --growth "$(GROWTH)"

@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import platform
-import statistics
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sync_contender import PEERS, ContenderError, ContenderProcess
 from sync_data import PARAGRAPHS, change, database, drop, expected, make_source
-from sync_growth import growth, growth_tables
+from sync_growth import growth, growth_table
 
 from dagster_project.core.postgres import EmbeddedPostgres
 
@@ -38,15 +38,17 @@ CONTENDERS = {
     "langchain-incremental": "LangChain incremental",
     "langchain-watermark": "LangChain incremental, own watermark",
     "llamaindex": "LlamaIndex",
+    "llamaindex-mended": "LlamaIndex, its delete mended",
 }
 CAPTION = (
-    "Seconds (median) and texts embedded; a phase that left wrong rows says which. Headrace sync "
-    "begins at the chunks that dbt has made; Headrace build runs all of dbt, models and tests; "
-    "Headrace live looks at the source and runs the models in between, as `make dev` does. The "
-    "peers' time includes reading the table and splitting it at blank lines; cold, with nothing "
-    "built before, is `headrace build` in both of the last two."
+    "Median seconds over texts embedded; what is wrong in LanceDB afterwards, where something is. "
+    "Headrace sync begins at the chunks that dbt has made. Headrace live looks at the source and "
+    "runs the dbt models in between, as `make dev` does; Headrace build runs all of dbt, models "
+    "and tests, as both do when nothing was built before. The peers' time includes their reading "
+    "of the table and their split at blank lines, which is all the chunking that they do here."
 )
 WRONG = ("missing", "orphans", "duplicates", "stale", "wrong_vectors")
+Say = Callable[[str], None]
 
 
 def main() -> None:
@@ -60,117 +62,109 @@ def main() -> None:
     if not PEERS.is_file():
         sys.exit(f"{PEERS} is not there: run `make bench-sync`.")
     console = Console()
+    result = Path(__file__).with_name("sync.json")
+    found = json.loads(result.read_text()) if result.is_file() else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         server = EmbeddedPostgres(folder)
         url = server.start()
         try:
-            peers = [
-                _compare(url, folder, documents, arguments.trials, arguments.only, console.log)
-                for documents in arguments.documents
-            ]
-            grown = growth(url, folder, arguments.growth, console.log) if arguments.growth else []
+            for documents in arguments.documents:
+                measured = _compare(url, folder, documents, arguments, console.log)
+                found[f"documents {documents}"] = measured
+                console.print(_table(measured))
+            if arguments.growth:
+                found["growth"] = growth(url, folder, arguments.growth, console.log)
+                console.print(growth_table(found["growth"]))
         finally:
             server.stop()
-    for measured in peers:
-        console.print(_table(measured))
-    for table in growth_tables(grown):
-        console.print(table)
-    result = Path(__file__).with_name("sync.json")
-    result.write_text(
-        json.dumps({"machine": _machine(), "documents": peers, "growth": grown}, indent=2) + "\n"
-    )
+    machine = {"cores": os.cpu_count(), "system": platform.system(), "arch": platform.machine()}
+    result.write_text(json.dumps(found | {"machine": machine}, indent=2) + "\n")
 
 
 def _compare(
-    url: str,
-    folder: Path,
-    documents: int,
-    trials: int,
-    names: Sequence[str],
-    say: Callable[[str], None],
+    url: str, folder: Path, documents: int, arguments: argparse.Namespace, say: Say
 ) -> dict[str, Any]:
     """Every contender at one number of documents, one after the other, trial by trial."""
     template = f"source_{documents}"
     make_source(database(url, template), documents)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    failures: dict[str, str] = {}
-    for trial in range(trials):
-        for name in names:
-            if name in failures:
-                continue
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.only}
+    for trial in range(arguments.trials):
+        for name in runs:
             own = f"{name}_{documents}_{trial}".replace("-", "_")
             source = database(url, own, template)
-            try:
-                runs[name].append(_run(name, source, folder / own, documents))
-            except ContenderError as error:
-                failures[name] = str(error)
+            runs[name].append(_run(name, source, folder / own, documents))
             drop(url, own)
+            shutil.rmtree(folder / own)
             say(f"{documents:,} documents, trial {trial + 1}: {CONTENDERS[name]}")
     drop(url, template)
     rows = {
-        name: {"error": failures[name]}
-        if name in failures
-        else {phase: _middle([run[phase] for run in runs[name]]) for phase in PHASES}
-        for name in names
+        name: {phase: _middle([trial[phase] for trial in trials]) for phase in PHASES}
+        for name, trials in runs.items()
     }
     return {"documents": documents, "chunks": documents * PARAGRAPHS, "rows": rows}
 
 
 def _run(name: str, url: str, folder: Path, documents: int) -> dict[str, Any]:
+    """A contender's phases; from the one that it fails in, the reason."""
     found: dict[str, Any] = {}
-    with ContenderProcess(name, url, folder) as contender:
-        for phase in PHASES:
-            change(url, phase, documents)
-            answers = []
-            for _ in range(NO_OPS if phase == "no-op" else 1):
-                contender.ask("prepare")
-                answers.append(contender.ask("run"))
-            found[phase] = _middle(answers) | {"left": contender.ask("check")}
+    try:
+        with ContenderProcess(name, url, folder) as contender:
+            for phase in PHASES:
+                change(url, phase, documents)
+                answers = []
+                for _ in range(NO_OPS if phase == "no-op" else 1):
+                    contender.ask("prepare")
+                    answers.append(contender.ask("run"))
+                found[phase] = _middle(answers) | {"left": contender.ask("check")}
+    except ContenderError as error:
+        reason = str(error).strip().splitlines()[-1].replace(str(folder), "")
+        found = {phase: found.get(phase, {"error": reason}) for phase in PHASES}
     return found
 
 
 def _middle(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The answer of median time, with the times of all."""
+    """The answer of median time, with the times of all; one that is an error stands for all."""
+    for answer in answers:
+        if "error" in answer:
+            return answer
     ordered = sorted(answers, key=lambda answer: answer["seconds"])
-    middle = ordered[len(ordered) // 2]
-    seconds = [answer["seconds"] for answer in ordered]
-    return middle | {"seconds": statistics.median(seconds), "all_seconds": seconds}
+    seconds = [time for answer in ordered for time in answer.get("all", [answer["seconds"]])]
+    return ordered[len(ordered) // 2] | {"all": sorted(seconds)}
 
 
 def _table(measured: dict[str, Any]) -> Table:
     documents = measured["documents"]
     table = Table(
-        title=f"{documents:,} documents in Postgres, {measured['chunks']:,} rows in LanceDB",
+        title=f"{documents:,} documents in Postgres, {measured['chunks']:,} chunks in LanceDB",
         caption=CAPTION,
     )
-    table.add_column("")
+    table.add_column("changed chunks")
     for phase in PHASES:
-        embeds, left = expected(phase, documents)
-        table.add_column(f"{phase}\n{embeds:,} to embed\n{left:,} rows", justify="right")
+        table.add_column(f"{phase}\n{expected(phase, documents)[0]:,}", justify="right")
     for name, row in measured["rows"].items():
-        if "error" in row:
-            table.add_row(CONTENDERS[name], row["error"].splitlines()[-1])
-            continue
         table.add_row(CONTENDERS[name], *(_cell(row[phase]) for phase in PHASES))
+    errors = {
+        f"{CONTENDERS[name]}, {phase}: {row[phase]['error']}"
+        for name, row in measured["rows"].items()
+        for phase in PHASES[2:3]
+        if "error" in row[phase]
+    }
+    if errors:
+        table.caption = "\n".join([CAPTION, *sorted(errors)])
     return table
 
 
 def _cell(answer: dict[str, Any]) -> str:
+    if "error" in answer:
+        return "fails"
     left = answer["left"]
     wrong = [f"{left[kind]:,} {kind.replace('_', ' ')}" for kind in WRONG if left[kind]]
-    return "\n".join(
-        [f"{answer['seconds']:.3f} s", f"{answer['embeds']:,} embeds", f"{left['rows']:,} rows"]
-        + wrong
-    )
+    return "\n".join([f"{answer['seconds']:.3f}", f"{answer['embeds']:,}", *wrong])
 
 
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",") if part]
-
-
-def _machine() -> dict[str, Any]:
-    return {"cores": os.cpu_count(), "system": platform.system(), "arch": platform.machine()}
 
 
 if __name__ == "__main__":

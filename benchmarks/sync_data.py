@@ -62,8 +62,7 @@ def change(url: str, phase: str, documents: int) -> None:
                 for number in _spread(documents, some, 0)
             ]
             cursor.executemany(
-                f"update {TABLE} set body = %s, updated_at = now() "
-                "where document_id = %s".encode(),
+                f"update {TABLE} set body = %s, updated_at = now() where document_id = %s".encode(),
                 changed,
             )
         elif phase == "payload 1%":

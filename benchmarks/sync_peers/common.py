@@ -70,7 +70,7 @@ class Contender(Protocol):
 
 
 def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """A pseudo-random unit vector a text: the same as Headrace's fake model, as a plain function."""
+    """A pseudo-random unit vector a text, as Headrace's fake model makes it."""
     made = np.empty((len(texts), DIMENSION), dtype=np.float32)
     for row, text in enumerate(texts):
         digest = hashlib.shake_256(f"fake-{DIMENSION}\n{text}".encode()).digest(DIMENSION)

@@ -16,7 +16,7 @@ from dagster_project.core.embedding import Embeddings, FakeEmbedder
 from dagster_project.core.settings import PACKAGE_PROJECT, Settings
 
 SCHEMA, NAME = TABLE.split(".")
-PROJECT = f"""name: bench
+PROJECT = """name: bench
 version: "1.0"
 config-version: 2
 profile: headrace
@@ -30,7 +30,7 @@ SOURCES = f"""sources:
     tables:
       - name: {NAME}
 """
-# The document contract over the source table; a table's column comes as it is, the rest is constant.
+# The document contract over the source table: what the table lacks is constant.
 MODEL = f"""select
     document_id,
     'bench' as source_name,

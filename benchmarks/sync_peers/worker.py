@@ -28,6 +28,7 @@ CONTENDERS = {
     "langchain-incremental": ("langchain_index", "LangChain", "incremental"),
     "langchain-watermark": ("langchain_index", "LangChain", "watermark"),
     "llamaindex": ("llama", "LlamaIndex", ""),
+    "llamaindex-mended": ("llama", "LlamaIndex", "mended"),
 }
 
 

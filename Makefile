@@ -4,11 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-<<<<<<< HEAD
-.PHONY: setup demo dev test lint chaos replay bench-chunks bench-embedding
-=======
-.PHONY: setup demo dev test lint chaos replay bench-chunks bench-sync
->>>>>>> bench-sync
+.PHONY: setup demo dev test lint chaos replay bench-chunks bench-embedding bench-sync
 
 setup: $(STAMP)
 
@@ -53,17 +49,15 @@ bench-chunks: setup
 	$(BIN)/python benchmarks/chunk_edits.py
 	$(BIN)/python benchmarks/chunk_retrieval.py
 
-<<<<<<< HEAD
 # OpenVINO gets a virtual environment of its own.
 bench-embedding: setup
 	test -x .venv-bench-embedding/bin/python || $(PYTHON) -m venv .venv-bench-embedding
 	.venv-bench-embedding/bin/python -m pip install --quiet --requirement benchmarks/embedding_requirements.txt
 	$(BIN)/python benchmarks/embedding.py
-=======
+
 # The peers get a virtual environment of their own, of Python 3.11 or later. GROWTH= leaves out the table of sizes.
 GROWTH ?= 10000,100000,1000000
 bench-sync: setup
 	test -x .venv-bench-sync/bin/python || $(PYTHON) -m venv .venv-bench-sync
 	.venv-bench-sync/bin/python -m pip install --quiet --requirement benchmarks/sync-requirements.txt
 	$(BIN)/python benchmarks/sync.py --growth "$(GROWTH)"
->>>>>>> bench-sync

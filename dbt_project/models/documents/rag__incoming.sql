@@ -23,7 +23,9 @@ numbered as (
             partition by incoming.document_id
             -- Warehouses differ in where a null stands: here a document without a date comes last.
             order by
-                coalesce(incoming.source_updated_at, cast('0001-01-01 00:00:00+00' as {{ headrace.type_timestamp() }})) desc,
+                coalesce(
+                    incoming.source_updated_at, cast('0001-01-01 00:00:00+00' as {{ headrace.type_timestamp() }})
+                ) desc,
                 incoming.document_model asc
         ) as place
     from incoming

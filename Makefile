@@ -52,7 +52,7 @@ bench-chunks: setup
 # OpenVINO gets a virtual environment of its own.
 bench-embedding: setup
 	test -x .venv-bench-embedding/bin/python || $(PYTHON) -m venv .venv-bench-embedding
-	.venv-bench-embedding/bin/python -m pip install --quiet --requirement benchmarks/embedding_requirements.txt
+	.venv-bench-embedding/bin/python -m pip install --quiet --requirement benchmarks/embedding-requirements.txt
 	$(BIN)/python benchmarks/embedding.py
 
 # The peers get a virtual environment of their own, of Python 3.11 or later. GROWTH= leaves out the table of sizes.

@@ -61,7 +61,6 @@ def variants(folder: Path) -> tuple[dict[str, Encode], SentenceTransformerEmbedd
         )
     found = {
         REFERENCE: of(plain),
-        "encode, batches of 8": of(plain, batch_size=8),
         "encode, batches of 128": of(plain, batch_size=128),
         "encode, bfloat16": of(copy.deepcopy(plain).bfloat16()),
         "encode, torch int8": of(eight_bit),
@@ -74,7 +73,7 @@ def variants(folder: Path) -> tuple[dict[str, Encode], SentenceTransformerEmbedd
         (folder / "encoder.onnx").write_bytes(encoder_graph(weights, int8=False))
         np.save(folder / "words.npy", onnx._words)
         np.save(folder / "places.npy", onnx._places)
-        found |= {f"OpenVINO, {kind}": _openvino(folder, kind, onnx) for kind in ("f32", "bf16")}
+        found["OpenVINO, f32"] = _openvino(folder, "f32", onnx)
     return found, reference
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -100,7 +101,10 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("flow") / "home"
-    stack = Stack(home, 3979)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    stack = Stack(home, port)
     stack.headrace.warehouse.prepare()
     for number in range(20):
         stack.write(number, f"Note {number} at first.")

@@ -40,8 +40,7 @@ def verify(
         with chunk_progress(errors, quiet=as_json) as on_chunks:
             report = headrace.repair(on_chunks)
         if not as_json:
-            mended = report.added + report.changed + report.payload_only + report.deleted
-            console.print(f"Repaired: {mended} rows written or removed.")
+            console.print(f"Repaired: {report.written} rows written or removed.")
     difference = headrace.verify(content=content)
     if as_json:
         print_json(asdict(difference))

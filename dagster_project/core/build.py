@@ -232,7 +232,7 @@ class Headrace:
         self.watch.begin(sources)
         before = warehouse.document_batch()[0]
         results = self.dbt.run(
-            self.watch.plan(sources).models,
+            self.watch.plan(sources),
             {
                 "headrace_batch_documents": limit,
                 "headrace_batch_order": self.settings.batch_order,

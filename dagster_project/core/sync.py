@@ -64,9 +64,14 @@ class SyncReport:
     version: int | None = None
 
     @property
+    def written(self) -> int:
+        """Rows written or removed."""
+        return self.added + self.changed + self.payload_only + self.deleted
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing was written."""
-        return not (self.added or self.changed or self.payload_only or self.deleted)
+        return not self.written
 
 
 Progress = Callable[[int, int], None]
@@ -155,7 +160,8 @@ class _Sync:
         """Follow the batches after the mark, or compare; then set the mark."""
         started = datetime.now(timezone.utc)
         report, index = self.report, self.index
-        newest, mark = self.warehouse.batch_range()[1], index.mark()
+        oldest, newest = self.warehouse.batch_range()
+        mark = index.mark()
         report.batch_id = newest
         if mark == newest and not everything:
             report.version = index.version
@@ -163,7 +169,7 @@ class _Sync:
         self.quarantined = self.warehouse.quarantined_chunks(self.embedder.model_id)
         if mark is not None and newest is not None and mark > newest:
             index.clear_marks()
-        if everything or newest is None or not self.can_follow(mark):
+        if everything or newest is None or not self.can_follow(mark, oldest, newest):
             self.reconcile(newest, content=everything)
         else:
             report.after_batch_id = mark
@@ -178,7 +184,7 @@ class _Sync:
         report.version = index.version
         return report
 
-    def can_follow(self, mark: int | None) -> bool:
+    def can_follow(self, mark: int | None, oldest: int | None, newest: int) -> bool:
         """Whether the batches after the mark are all that changed since.
 
         They are not where a crash left rows and no mark, and where the table was built anew: then
@@ -186,8 +192,7 @@ class _Sync:
         """
         if mark is None:
             return self.index.count() == 0
-        first, last = self.warehouse.batch_range()
-        return first is not None and last is not None and first <= mark <= last
+        return oldest is not None and oldest <= mark <= newest
 
     def follow(self, mark: int, newest: int) -> None:
         """Apply the batches after the mark: texts first, so that a moved one finds its vector."""

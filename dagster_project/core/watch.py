@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,19 +16,6 @@ FULL_LOOK_SECONDS = 60.0
 CLOCK = "clock"
 # A state that no table is in.
 _MORE = "more"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a change of some sources asks of dbt.
-
-    Attributes:
-        sources: unique ids of the sources, `CLOCK` among them where the day is another.
-        models: names of the models to run, in no order; views are left as they are.
-    """
-
-    sources: list[str]
-    models: list[str]
 
 
 class Watch:
@@ -97,12 +83,10 @@ class Watch:
         """Every source, and the clock."""
         return [*(table.unique_id for table in self.tables), CLOCK]
 
-    def plan(self, sources: Iterable[str]) -> Plan:
-        """The models between some sources and the chunks that must run; views need not."""
-        changed = list(sources)
-        below = _closure(changed, self._manifest["child_map"])
+    def plan(self, sources: Iterable[str]) -> list[str]:
+        """Names of the models between some sources and the chunks that must run; views need not."""
+        below = _closure(sources, self._manifest["child_map"])
         nodes = self._manifest["nodes"]
-        always = {"rag__documents", "rag__chunks"}
         models = {
             nodes[key]["name"]
             for key in below & self._above
@@ -110,7 +94,7 @@ class Watch:
             and nodes[key]["resource_type"] == "model"
             and nodes[key]["config"]["materialized"] not in {"view", "ephemeral"}
         }
-        return Plan(changed, sorted(models | always))
+        return sorted(models | {"rag__documents", "rag__chunks"})
 
 
 def _today() -> str:

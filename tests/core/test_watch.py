@@ -245,6 +245,6 @@ def _bodies(url: str) -> str:
 
 
 def test_the_plan_runs_what_is_kept_between_source_and_chunks(watch: Watch) -> None:
-    assert watch.plan([ORDERS]).models == ["rag__chunks", "rag__documents", "totals"]
-    assert watch.plan([NOTES]).models == ["rag__chunks", "rag__documents"]
-    assert watch.plan([CLOCK]).models == ["rag__chunks", "rag__documents"]
+    assert watch.plan([ORDERS]) == ["rag__chunks", "rag__documents", "totals"]
+    assert watch.plan([NOTES]) == ["rag__chunks", "rag__documents"]
+    assert watch.plan([CLOCK]) == ["rag__chunks", "rag__documents"]

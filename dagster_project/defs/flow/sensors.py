@@ -45,14 +45,9 @@ micro_batch = dg.define_asset_job(
 
 def change_sensors(manifest: Mapping[str, Any]) -> list[dg.SensorDefinition]:
     """A sensor for each dbt source that chunks are made of."""
-    names = sorted({source["source_name"] for source in manifest["sources"].values()})
-    watched = set(_groups(manifest))
-    return [_sensor(name, manifest) for name in names if name in watched]
-
-
-def _groups(manifest: Mapping[str, Any]) -> list[str]:
     # What a watch says of the manifest needs no warehouse.
-    return Watch(None, manifest).groups()  # type: ignore[arg-type]
+    names = Watch(None, manifest).groups()  # type: ignore[arg-type]
+    return [_sensor(name, manifest) for name in names]
 
 
 def _sensor(source_name: str, manifest: Mapping[str, Any]) -> dg.SensorDefinition:
@@ -97,7 +92,7 @@ def _reconnected(headrace: Headrace, watch: Watch, manifest: Mapping[str, Any]) 
 
 def _request(watch: Watch, sources: list[str], manifest: Mapping[str, Any]) -> dg.RunRequest:
     translator = RoomTranslator()
-    wanted = set(watch.plan(sources).models)
+    wanted = set(watch.plan(sources))
     models = [
         translator.get_asset_key(node)
         for node in manifest["nodes"].values()

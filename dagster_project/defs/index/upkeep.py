@@ -26,10 +26,7 @@ def anti_entropy(config: AntiEntropyConfig, warehouse: HeadraceResource) -> dg.M
     headrace = warehouse.headrace
     metadata: dict[str, Any] = {}
     if config.repair:
-        report = headrace.repair()
-        metadata["rows_mended"] = (
-            report.added + report.changed + report.payload_only + report.deleted
-        )
+        metadata["rows_mended"] = headrace.repair().written
     found = headrace.verify(content=True)
     return dg.MaterializeResult(
         metadata={

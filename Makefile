@@ -38,7 +38,7 @@ chaos: setup
 	HEADRACE_CHAOS=25 HEADRACE_UPKEEP_BATCHES=500 $(BIN)/python -m pytest \
 		tests/core/test_faults.py tests/core/test_generations.py tests/core/test_upkeep.py
 
-# The whole of the handbook's history, about ten minutes; `make test` takes a few commits.
+# The whole of the handbook's history, about forty minutes; `make test` takes a few commits.
 replay: setup
 	HEADRACE_REPLAY_COMMITS=1000 $(BIN)/python -m pytest tests/core/test_replay.py
 

@@ -63,7 +63,8 @@ def main() -> None:
         # The fastest of those with torch's own vectors speaks for all of them.
         same = [name for name in found if float(cosines[name].min()) > SAME]
         scores = dict.fromkeys(same, quality(ONNX if ONNX in same else REFERENCE))
-        for name in found.keys() - scores.keys():
+        # One that is slower than the reference is no candidate, whatever its quality.
+        for name in [name for name in found if name not in scores and mixed[name] > 1]:
             scores[name] = quality(name)
             console.log("nDCG@10", name, scores[name])
     rows = [
@@ -72,8 +73,8 @@ def main() -> None:
             "chunks_per_second_ratio": round(mixed[name], 2),
             "full_chunks_per_second_ratio": round(whole[name], 2),
             "start_up_speed_ratio": round(starts[name], 1) if name in starts else None,
-            "ndcg@10": round(scores[name], 4),
-            "ndcg@10_ratio": round(scores[name] / scores[REFERENCE], 4),
+            "ndcg@10": round(scores[name], 4) if name in scores else None,
+            "ndcg@10_ratio": round(scores[name] / scores[REFERENCE], 4) if name in scores else None,
             "cosine_mean": round(float(cosines[name].mean()), 5),
             "cosine_min": round(float(cosines[name].min()), 5),
         }
@@ -89,7 +90,7 @@ def main() -> None:
             f"{row['chunks_per_second_ratio']}",
             f"{row['full_chunks_per_second_ratio']}",
             f"{row['start_up_speed_ratio'] or ''}",
-            f"{row['ndcg@10']:.4f}",
+            f"{row['ndcg@10'] or ''}",
             f"{row['cosine_mean']:.5f}",
         )
     console.print(table)

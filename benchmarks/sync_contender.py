@@ -61,8 +61,9 @@ class ContenderProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
-            raise ContenderError("\n".join(self._log.read_text().strip().splitlines()[-15:]))
+            code = self._process.wait()
+            said = self._log.read_text().strip().splitlines()[-15:]
+            raise ContenderError("\n".join(said or [f"ended with code {code}, and said nothing"]))
         answer: dict[str, Any] = json.loads(line)
         return answer
 

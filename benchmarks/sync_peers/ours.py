@@ -88,14 +88,15 @@ class Ours:
         """Bring readers up to date."""
         headrace = self.headrace
         if self.mode == "live" and self.is_built:
+            seconds: dict[str, float] = {}
             more = True
             while more and (changed := headrace.watch.changed()):
-                more = headrace.micro_batch(changed).more
-            return {}
+                batch = headrace.micro_batch(changed)
+                more, seconds = batch.more, batch.sync.seconds
+            return seconds
         if self.mode in {"build", "live"}:
-            headrace.build()
             self.is_built = True
-            return {}
+            return headrace.build().sync.seconds
         report = headrace.sync()
         started = time.perf_counter()
         headrace.publish()

@@ -114,21 +114,21 @@ def _compare(
 
 
 def _ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Our time by the best peer's, phase by phase; a peer that is wrong or fails is none."""
+    """Our time by the best peer's, phase by phase; one that is wrong anywhere is no peer."""
+    right = [
+        name
+        for name, row in rows.items()
+        if not name.startswith("headrace")
+        and not any("error" in row[phase] for phase in PHASES)
+        and not any(row[phase]["left"][kind] for phase in PHASES for kind in WRONG)
+    ]
     found = {}
-    for phase in PHASES:
-        right = {
-            name: row[phase]["seconds"]
-            for name, row in rows.items()
-            if not name.startswith("headrace")
-            and "error" not in row[phase]
-            and not any(row[phase]["left"][kind] for kind in WRONG)
-        }
-        best = min(right, key=lambda name: right[name], default=None)
+    for phase in PHASES if right else ():
+        best = min(right, key=lambda name: rows[name][phase]["seconds"])
         for name, row in rows.items():
-            if best is not None and name.startswith("headrace") and "error" not in row[phase]:
+            if name.startswith("headrace") and "error" not in row[phase]:
                 key = f"{phase}, {CONTENDERS[name]} by {CONTENDERS[best]}"
-                found[key] = row[phase]["seconds"] / right[best]
+                found[key] = row[phase]["seconds"] / rows[best][phase]["seconds"]
     return found
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import json
 import os
 import shlex
 import shutil
@@ -14,12 +17,20 @@ import typer
 
 from dagster_project.cli.output import console
 from dagster_project.core.build import Headrace
+from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import Settings
 
 app = typer.Typer()
 # Copied once, so that a person can change it for their home.
 TUNED_INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
+# Added to it for runs in a warm worker; its folder is where they are asked for.
+WARM_LAUNCHER = Path(__file__).parents[1] / "warm.yaml"
+_LAUNCHER = "CeleryRunLauncher"
+_WORKER = (
+    *("-m", "celery", "--app", "dagster_project.warm"),
+    *("worker", "--pool", "solo", "--without-gossip", "--without-mingle", "--loglevel", "warning"),
+)
 
 
 @app.command()
@@ -95,21 +106,58 @@ def dev(
     live: Annotated[
         bool, typer.Option("--live", help="Follow the sources in one long run, not by sensors.")
     ] = False,
+    warm: Annotated[
+        bool,
+        typer.Option("--warm", help="Have runs start in a worker that has everything loaded."),
+    ] = False,
 ) -> None:
     """Open the Dagster UI on the settings' project, sensors on; Ctrl-C ends it."""
     headrace = Headrace(Settings.load())
     headrace.warehouse.prepare()
-    home = headrace.settings.home / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").is_file():
-        shutil.copyfile(TUNED_INSTANCE, home / "dagster.yaml")
+    instance = _instance(headrace.settings.home / "dagster", warm=warm)
     environment = os.environ | {
-        "DAGSTER_HOME": str(home),
+        "DAGSTER_HOME": str(instance.parent),
         "HEADRACE_HOME": str(headrace.settings.home),
     }
+    has_worker = _LAUNCHER in instance.read_text()
     if live:
+        if has_worker:
+            raise ConfigurationError(
+                f"{instance} sends runs to a worker, which a live run would keep to itself: take "
+                "the run_launcher out of it, or leave out --live."
+            )
         environment["HEADRACE_LIVE"] = "1"
     program = Path(sys.executable).parent / "dagster"
     arguments = ["dev", "-m", "dagster_project.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    result = subprocess.run([program, *arguments], env=environment)
-    raise typer.Exit(result.returncode)
+    with subprocess.Popen([program, *arguments], env=environment) as dagster:
+        worker: subprocess.Popen[bytes] | None = None
+        try:
+            while dagster.poll() is None:
+                if has_worker and (worker is None or worker.poll() is not None):
+                    worker = subprocess.Popen([sys.executable, *_WORKER], env=environment)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    dagster.wait(1)
+        except KeyboardInterrupt:
+            # The terminal has told Dagster too.
+            dagster.wait()
+        finally:
+            if worker is not None:
+                worker.terminate()
+                worker.wait()
+    raise typer.Exit(dagster.returncode)
+
+
+def _instance(home: Path, *, warm: bool) -> Path:
+    """The `dagster.yaml` of the home, made where there is none."""
+    home.mkdir(parents=True, exist_ok=True)
+    instance = home / "dagster.yaml"
+    if not instance.is_file():
+        shutil.copyfile(TUNED_INSTANCE, instance)
+    if warm and _LAUNCHER not in instance.read_text():
+        if importlib.util.find_spec("dagster_celery") is None:
+            raise ConfigurationError("--warm needs dagster-celery: install `headrace[warm]`.")
+        queue = home / "queue"
+        queue.mkdir(exist_ok=True)
+        with instance.open("a") as file:
+            file.write("\n" + WARM_LAUNCHER.read_text().replace("QUEUE", json.dumps(str(queue))))
+    return instance

@@ -107,6 +107,16 @@ class Headrace:
         """Forget the warehouse's address: an embedded server that was restarted has another."""
         self._url = self._warehouse = self._dbt = self._watch = None
 
+    def warm_up(self) -> None:
+        """Do once what the first micro-batch of a process would wait for.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        self.model(self.live_generation.model).embed(["warm"])
+        self.dbt.parse()
+        self.watch.changed()
+
     def model(self, name: str) -> Embedder:
         """An embedding model, loaded once."""
         if name not in self._embedders:

@@ -18,14 +18,16 @@ CONNECT_SECONDS = 10
 class PostgresConnections:
     """A Postgres, and the schema that dbt writes in it.
 
-    Each call opens a connection of its own and closes it, so that a server that was restarted in
-    between is no error.
+    To open a connection takes longer than a small batch's queries, so those that are idle are kept;
+    one that a restarted server has closed meanwhile is replaced.
     """
 
     def __init__(self, url: str, schema: str) -> None:
         """Take the connection URL and the schema of dbt's models; connects to nothing yet."""
         self._url = url
         self.schema = schema
+        # Threads take from it and give back to it; each connection is one thread's at a time.
+        self._idle: list[psycopg.Connection] = []
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[psycopg.Connection]:
@@ -34,13 +36,37 @@ class PostgresConnections:
         Raises:
             WarehouseError: the server does not answer, or a table of dbt's is missing.
         """
-        try:
-            with psycopg.connect(self._url, connect_timeout=CONNECT_SECONDS) as connection:
-                yield connection
-        except psycopg.errors.UndefinedTable as error:
-            raise missing(error) from error
-        except psycopg.OperationalError as error:
-            raise silent(error) from error
+        with _explained():
+            connection = self._take()
+            # Only a block that ended well leaves a connection that another can use.
+            with contextlib.ExitStack() as stack:
+                stack.callback(connection.close)
+                with connection.transaction():
+                    yield connection
+                stack.pop_all()
+            self._idle.append(connection)
+
+    def _take(self) -> psycopg.Connection:
+        """An idle connection that still answers, or a new one."""
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                connection.execute("select")
+            except psycopg.OperationalError:
+                connection.close()
+            else:
+                return connection
+        return self._open()
+
+    def _open(self) -> psycopg.Connection:
+        # Transactions begin where they are asked for. A host that is gone is noticed by a kept
+        # connection as soon as by a new one.
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            tcp_user_timeout=CONNECT_SECONDS * 1_000,
+        )
 
     @contextlib.contextmanager
     def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
@@ -51,9 +77,8 @@ class PostgresConnections:
         """
         key = self._lock_key(name)
         until = time.monotonic() + wait_seconds
-        with self.connect() as connection:
-            # Not in a transaction: the block may take hours.
-            connection.autocommit = True
+        # Not in a transaction: the block may take hours.
+        with _explained(), self._open() as connection:
             while not scalar(connection, "select pg_try_advisory_lock(hashtext(%s))", key):
                 if time.monotonic() >= until:
                     raise WarehouseError(
@@ -67,8 +92,7 @@ class PostgresConnections:
     @contextlib.contextmanager
     def presence(self, name: str) -> Iterator[None]:
         """Show that a process lives, to whoever asks `is_locked`; several may at once."""
-        with self.connect() as connection:
-            connection.autocommit = True
+        with _explained(), self._open() as connection:
             scalar(connection, "select pg_advisory_lock_shared(hashtext(%s))", self._lock_key(name))
             yield
 
@@ -107,6 +131,17 @@ class PostgresConnections:
                 )
             ).fetchone()
         return None if row is None else row[0]
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Errors of Postgres as errors that say what to do."""
+    try:
+        yield
+    except psycopg.errors.UndefinedTable as error:
+        raise missing(error) from error
+    except psycopg.OperationalError as error:
+        raise silent(error) from error
 
 
 def scalar(connection: psycopg.Connection, query: str, parameter: object) -> object:

@@ -42,9 +42,7 @@ def follow_the_sources(
     headrace = warehouse.headrace
     until = time.monotonic() + config.seconds
     # Before it is this run's turn: the one before works while this one loads its model.
-    headrace.model(headrace.live_generation.model).embed(["warm"])
-    headrace.dbt.parse()
-    headrace.watch.changed()
+    headrace.warm_up()
     with headrace.warehouse.lock(LIVE_LOCK, wait_seconds=2 * LEAD_SECONDS):
         context.log.info("follows the sources from now on")
         for report in _batches(context, headrace, until):

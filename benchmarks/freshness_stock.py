@@ -4,10 +4,10 @@ dbt is a subprocess, each step is a process, the sensor looks once in thirty sec
 only those between what changed and the chunks run here too.
 """
 
-from __future__ import annotations
-
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -67,6 +67,7 @@ defs = dg.Definitions(
         "dbt": DbtCliResource(
             project_dir=str(settings.dbt_project),
             profiles_dir=os.environ["DBT_PROFILES_DIR"],
+            dbt_executable=str(Path(sys.executable).with_name("dbt")),
         ),
     },
 )

@@ -168,3 +168,14 @@ def test_an_index_that_lags_behind_fails_the_verification(shell: Shell) -> None:
     assert shell.json("status")["orphans"] == 1
     assert shell.json("build")["sync"]["deleted"] == 1
     shell.json("verify")
+
+
+def test_a_live_run_and_a_worker_that_it_would_fill_are_refused(shell: Shell) -> None:
+    instance = shell.home / "dagster" / "dagster.yaml"
+    instance.parent.mkdir(exist_ok=True)
+    instance.write_text("run_launcher: {module: dagster_celery.launcher, class: CeleryRunLauncher}")
+    assert "leave out --live" in shell.error("dev", "--live")
+
+    instance.write_text("run_launcher: {module: dagster, class: DefaultRunLauncher}")
+    assert "leave out --warm" in shell.error("dev", "--warm")
+    assert instance.read_text().count("run_launcher") == 1

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from dagster_project.cli.output import console
 from dagster_project.core.build import Headrace
@@ -119,7 +120,7 @@ def dev(
         "DAGSTER_HOME": str(instance.parent),
         "HEADRACE_HOME": str(headrace.settings.home),
     }
-    has_worker = _LAUNCHER in instance.read_text()
+    has_worker = _launcher(instance) == _LAUNCHER
     if live:
         if has_worker:
             raise ConfigurationError(
@@ -138,8 +139,11 @@ def dev(
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     dagster.wait(1)
         except KeyboardInterrupt:
-            # The terminal has told Dagster too.
-            dagster.wait()
+            # A terminal has told Dagster too; somebody else may have told this process alone.
+            try:
+                dagster.wait(5)
+            except subprocess.TimeoutExpired:
+                dagster.terminate()
         finally:
             if worker is not None:
                 worker.terminate()
@@ -153,7 +157,13 @@ def _instance(home: Path, *, warm: bool) -> Path:
     instance = home / "dagster.yaml"
     if not instance.is_file():
         shutil.copyfile(TUNED_INSTANCE, instance)
-    if warm and _LAUNCHER not in instance.read_text():
+    launcher = _launcher(instance)
+    if warm and launcher != _LAUNCHER:
+        if launcher is not None:
+            raise ConfigurationError(
+                f"{instance} has runs started by {launcher}: take that run_launcher out of it, or "
+                "leave out --warm."
+            )
         if importlib.util.find_spec("dagster_celery") is None:
             raise ConfigurationError("--warm needs dagster-celery: install `headrace[warm]`.")
         queue = home / "queue"
@@ -161,3 +171,9 @@ def _instance(home: Path, *, warm: bool) -> Path:
         with instance.open("a") as file:
             file.write("\n" + WARM_LAUNCHER.read_text().replace("QUEUE", json.dumps(str(queue))))
     return instance
+
+
+def _launcher(instance: Path) -> str | None:
+    """The class of what starts runs, where a `dagster.yaml` names one."""
+    settings = yaml.safe_load(instance.read_text()) or {}
+    return (settings.get("run_launcher") or {}).get("class")

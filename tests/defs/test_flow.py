@@ -196,6 +196,20 @@ def test_the_live_run_follows_and_is_replaced_when_it_is_killed(stack: Stack) ->
     assert _within(60, lambda: stack.shows(9, "By its successor.")), _tail(stack)
 
 
+def test_a_warm_worker_takes_the_runs_and_is_replaced_when_it_is_killed(stack: Stack) -> None:
+    stack.stop()
+    stack.start("--warm")
+    stack.write(10, "By the worker.")
+    assert _within(180, lambda: stack.shows(10, "By the worker.")), _tail(stack)
+    workers = stack.processes("dagster_project.warm")
+    assert workers
+    for worker in workers:
+        worker.kill()
+    stack.write(11, "By its successor.")
+    assert _within(180, lambda: stack.shows(11, "By its successor.")), _tail(stack)
+    assert worker.pid not in {other.pid for other in stack.processes("dagster_project.warm")}
+
+
 def test_nothing_was_lost(stack: Stack) -> None:
     stack.stop()
     headrace = stack.headrace

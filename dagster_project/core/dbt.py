@@ -169,6 +169,23 @@ class Dbt:
         self._seed(force="--full-refresh" in arguments)
         return _results(self.invoke(["build", *_NOT_IN_A_BUILD, *arguments], on_node))
 
+    def test(self, tests: Sequence[str]) -> Mapping[str, NodeResult]:
+        """Run some data tests on what is there.
+
+        Args:
+            tests: their names.
+
+        Returns:
+            What became of each, by unique id.
+
+        Raises:
+            DbtError: one failed, or dbt could not run; `results` has what became of each.
+        """
+        if self._manifest is None:
+            self.parse()
+        arguments = ["test", "--no-write-json", "--no-version-check", "--select", *tests]
+        return _results(self.invoke([*arguments, *_NOT_IN_A_BUILD]))
+
     def run(
         self, models: Sequence[str], variables: Mapping[str, object]
     ) -> Mapping[str, NodeResult]:

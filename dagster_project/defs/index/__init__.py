@@ -5,11 +5,16 @@ import dagster as dg
 from dagster_project.defs.index.publishing import (
     holds_what_the_warehouse_holds,
     published,
+    search_index_is_current,
     vectors,
 )
 from dagster_project.defs.index.upkeep import anti_entropy, finds_nothing, maintenance, schedules
 
 assets: list[dg.AssetsDefinition] = [vectors, published, anti_entropy, maintenance]
-checks: list[dg.AssetChecksDefinition] = [holds_what_the_warehouse_holds, finds_nothing]
+checks: list[dg.AssetChecksDefinition] = [
+    holds_what_the_warehouse_holds,
+    search_index_is_current,
+    finds_nothing,
+]
 
 __all__ = ["assets", "checks", "schedules"]

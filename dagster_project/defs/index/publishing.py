@@ -6,8 +6,10 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.core.build import Headrace, NotPublishedError
+from dagster_project.core.checks import COMPLETE, CURRENT, same_rows
 from dagster_project.core.index import GenerationState
 from dagster_project.core.sync import SyncReport
+from dagster_project.defs.results import check_result
 from dagster_project.defs.transform import sources_of
 from dagster_project.resources import HeadraceResource
 
@@ -56,7 +58,9 @@ def counts(report: SyncReport) -> dict[str, Any]:
     }
 
 
-@dg.asset_check(asset=VECTORS, blocking=True)
+@dg.asset_check(
+    asset=VECTORS, name=COMPLETE.name, description=COMPLETE.description, blocking=COMPLETE.blocks
+)
 def holds_what_the_warehouse_holds(warehouse: HeadraceResource) -> dg.AssetCheckResult:
     """What is to be published holds every chunk of its batches once, as it is, and nothing else."""
     headrace = warehouse.headrace
@@ -65,20 +69,13 @@ def holds_what_the_warehouse_holds(warehouse: HeadraceResource) -> dg.AssetCheck
         for generation in headrace.to_sync()
         if headrace.store.index(generation).exists
     }
-    return dg.AssetCheckResult(
-        passed=all(difference.is_clean for difference in found.values()),
-        severity=dg.AssetCheckSeverity.ERROR,
-        metadata={
-            "remedy": "`headrace verify --repair` compares everything and mends it.",
-            **{f"found in {name}": str(difference) for name, difference in found.items()},
-            **{
-                f"{kind} in {name}": chunk_ids[:5]
-                for name, difference in found.items()
-                for kind, chunk_ids in vars(difference).items()
-                if chunk_ids
-            },
-        },
-    )
+    return check_result(COMPLETE, same_rows(found))
+
+
+@dg.asset_check(asset=PUBLISHED, name=CURRENT.name, description=CURRENT.description)
+def search_index_is_current(warehouse: HeadraceResource) -> dg.AssetCheckResult:
+    """Few rows are outside the search indices."""
+    return check_result(CURRENT, CURRENT.look(warehouse.headrace))
 
 
 @dg.asset(

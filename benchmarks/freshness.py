@@ -198,17 +198,29 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """Change what nobody waits for, until the time is over."""
+        try:
+            self._write()
+        finally:
+            self._connection.close()
+            self.done = True
+
+    def free(self, change: Change) -> None:
+        """Let a ticket whose change was seen be changed again."""
+        if change.kind != "delete":
+            self._idle.append(int(change.document_id.removeprefix("ticket:")))
+
+    def _write(self) -> None:
         began, number = time.monotonic(), 0
         while number / self.rate < self.seconds:
             time.sleep(max(0.0, began + number / self.rate - time.monotonic()))
             # A made-up word, so that each change can be told from every other.
             word = f"zq{os.urandom(5).hex()}"
             kind = self._rng.choices(["insert", "edit", "delete"], [4, 4, 2])[0]
+            if not self._idle:
+                kind = "insert"
             ticket = self._change(kind, word)
             self.changes.append(Change(f"ticket:{ticket}", kind, word, time.time()))
             number += 1
-        self._connection.close()
-        self.done = True
 
     def _change(self, kind: str, word: str) -> int:
         if kind == "insert":
@@ -222,7 +234,7 @@ class Writer(threading.Thread):
             ).fetchone()
             assert row is not None
             return int(row[0])
-        ticket: int = self._idle.pop()
+        ticket: int = self._idle.pop(0)
         if kind == "edit":
             self._connection.execute(
                 "update saas.tickets set description = %s || ' ' || description, "
@@ -279,6 +291,7 @@ class Reader:
                 else text is not None and change.word in text
             ):
                 change.seen_at = now
+                self.writer.free(change)
                 self._seen += 1
                 if self._seen % SEARCH_EVERY == 0:
                     self._search(change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,35 @@ def test_a_first_load_is_compacted_before_its_indices_are_made(tmp_path: Path) -
     version = index.version
     index.extend_indices()
     assert (index.version, index.count(), index.unindexed_rows()) == (version, 52, 1)
+
+
+def test_a_reader_is_served_while_a_writer_moves_tags(tmp_path: Path) -> None:
+    model = FakeEmbedder()
+    index = VectorIndex(str(tmp_path), "chunks", model.model_id)
+    index.create(model.dimension)
+    index.add(_row(0, model))
+    index.publish()
+    done = threading.Event()
+    errors: list[Exception] = []
+
+    def read() -> None:
+        reader = VectorIndex(str(tmp_path), "chunks", model.model_id)
+        try:
+            while not done.is_set():
+                assert reader.live().count_rows() >= 1
+                assert reader.live_version is not None
+                reader.mark()
+        except Exception as error:
+            errors.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for thread in readers:
+        thread.start()
+    for number in range(1, 41):
+        index.add(_row(number, model))
+        index.set_mark(number)
+        index.publish()
+    done.set()
+    for thread in readers:
+        thread.join()
+    assert not errors

@@ -32,6 +32,8 @@ _FTS = "chunk_text"
 _UNINDEXED_SHARE = 0.1
 _UNINDEXED_ROWS = 5_000
 _SMALL_FRAGMENTS = 50
+# Tries to list tags that a writer moves meanwhile; each try is a new listing.
+_LISTINGS = 100
 _NEVER = timedelta(days=3_650)
 
 
@@ -118,11 +120,12 @@ class VectorIndex:
             VectorStoreError: nothing was published yet.
         """
         table = self._open()
-        if LIVE not in table.tags.list():
+        version = _tagged(table, LIVE)
+        if version is None:
             raise VectorStoreError(
                 f"The index in {self.uri} was never published: run `headrace build`."
             )
-        table.checkout(LIVE)
+        table.checkout(version)
         return table
 
     def _open(self) -> Any:  # noqa: ANN401
@@ -142,10 +145,18 @@ class VectorIndex:
     @property
     def live_version(self) -> int | None:
         """The published version's number."""
-        return self._tags().get(LIVE)
+        return _tagged(self._head(), LIVE)
 
     def _tags(self) -> dict[str, int]:
-        return {name: int(tag["version"]) for name, tag in self._head().tags.list().items()}
+        tags = self._head().tags
+        for _ in range(_LISTINGS):
+            try:
+                return {name: int(tag["version"]) for name, tag in tags.list().items()}
+            except RuntimeError as error:
+                # A writer took a tag away between its name and its content.
+                if "Not found" not in str(error):
+                    raise
+        raise VectorStoreError(f"The tags of {self.name} in {self.uri} change too fast to be read.")
 
     def _marks(self) -> dict[int, int]:
         """The version that holds everything up to a batch, by batch."""
@@ -356,6 +367,16 @@ class VectorIndex:
         if self.exists:
             lancedb.connect(self.uri).drop_table(self.name)
         self._table = None
+
+
+def _tagged(table: Any, name: str) -> int | None:  # noqa: ANN401 - LanceDB's tables are untyped
+    """The version that a tag names, whatever becomes of the other tags meanwhile."""
+    try:
+        return int(table.tags.get_version(name))
+    except RuntimeError as error:
+        if "does not exist" not in str(error):
+            raise
+        return None
 
 
 def _small_fragments(table: Any) -> int:  # noqa: ANN401 - LanceDB's tables are untyped

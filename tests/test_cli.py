@@ -7,10 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+
+from dagster_project.core.build import Headrace
+from dagster_project.core.settings import Settings
 
 
 class Shell:
@@ -168,6 +173,56 @@ def test_an_index_that_lags_behind_fails_the_verification(shell: Shell) -> None:
     assert shell.json("status")["orphans"] == 1
     assert shell.json("build")["sync"]["deleted"] == 1
     shell.json("verify")
+
+
+def test_checks_of_what_is_right_pass(shell: Shell, tmp_path: Path) -> None:
+    outcomes = shell.json("check", "--junit", str(tmp_path / "checks.xml"))
+    assert {outcome["status"] for outcome in outcomes} == {"pass"}
+    assert {"holds_what_the_warehouse_holds", "lag_is_within_the_promise"} <= {
+        outcome["name"] for outcome in outcomes
+    }
+    assert len(outcomes) > 30
+    suite = ElementTree.parse(tmp_path / "checks.xml").getroot()
+    assert suite.get("tests") == str(len(outcomes)) and suite.get("failures") == "0"
+
+
+def test_an_index_that_lost_a_row_fails_its_check_until_it_is_mended(
+    shell: Shell, tmp_path: Path
+) -> None:
+    headrace = Headrace(replace(Settings.load(shell.home), model="fake"))
+    chunk_id = headrace.live_index.dump()[0]["chunk_id"]
+    headrace.live_index.delete([chunk_id])
+    headrace.live_index.publish()
+    junit, markdown = tmp_path / "checks.xml", tmp_path / "checks.md"
+
+    arguments = ("check", "--select", "index/vectors", "--junit", str(junit))
+    [outcome] = shell.json(*arguments, "--markdown", str(markdown), code=1)
+    assert outcome["status"] == "fail"
+    assert [row["chunk_id"] for row in outcome["samples"]] == [chunk_id]
+    assert "verify --repair" in outcome["remedy"]
+    failure = ElementTree.parse(junit).getroot().find("testcase/failure")
+    assert failure is not None and "1 chunks missing" in (failure.get("message") or "")
+    assert "verify --repair" in markdown.read_text()
+
+    shell.run("verify", "--repair")
+    [outcome] = shell.json(*arguments)
+    assert outcome["status"] == "pass" and not outcome["remedy"]
+
+
+def test_a_chunk_that_breaks_its_contract_fails_dbts_test(shell: Shell) -> None:
+    headrace = Headrace(replace(Settings.load(shell.home), model="fake"))
+    with headrace.warehouse.connect() as connection:
+        connection.execute("update headrace.rag__documents set lifecycle_state = 'forgotten'")
+    outcomes = shell.json("check", "--select", "rag__documents", code=1)
+    failed = [outcome for outcome in outcomes if outcome["status"] == "fail"]
+    assert failed and all("--store-failures" in outcome["remedy"] for outcome in failed)
+    with headrace.warehouse.connect() as connection:
+        connection.execute("update headrace.rag__documents set lifecycle_state = 'active'")
+    shell.json("check", "--select", "rag__documents")
+
+
+def test_checks_that_cannot_run_exit_with_2(shell: Shell) -> None:
+    assert "No check is named or about nothing" in shell.error("check", "--select", "nothing")
 
 
 def test_a_live_run_and_a_worker_that_it_would_fill_are_refused(shell: Shell) -> None:

@@ -113,7 +113,9 @@ def lag(headrace: Headrace) -> Finding:
         else Status.WARN
         if worst <= ERROR_SECONDS
         else Status.FAIL,
-        f"95 of 100 of {documents} documents were seen within {worst:.1f} s of their change",
+        f"95 % of {documents:,} documents were seen within {worst:.1f} s of their change"
+        if documents
+        else "no document changed in the last hour",
         figures={"p95_lag_seconds": worst, "documents": documents},
         samples=rows,
     )

@@ -17,6 +17,9 @@ _UNDER_WAY = [
 ]
 # A process that does not show itself this long after its run was made is gone.
 START_SECONDS = 60.0
+# A run that was sent to a worker may wait for another one to end there.
+WORKER_SECONDS = 600.0
+_SENT_TO_A_WORKER = "dagster-celery/task_id"
 
 
 def under_way(instance: dg.DagsterInstance, headrace: Headrace, job_name: str) -> dict[str, float]:
@@ -28,9 +31,10 @@ def under_way(instance: dg.DagsterInstance, headrace: Headrace, job_name: str) -
     for record in instance.get_run_records(RunsFilter(job_name=job_name, statuses=_UNDER_WAY)):
         run = record.dagster_run
         age = time.time() - record.create_timestamp.timestamp()
+        patience = WORKER_SECONDS if _SENT_TO_A_WORKER in run.tags else START_SECONDS
         # After the start its process holds the lock from its first step on.
         started = record.start_time is not None and time.time() - record.start_time > 10
-        if (age > START_SECONDS or started) and not headrace.warehouse.is_locked(
+        if (age > patience or started) and not headrace.warehouse.is_locked(
             run_lock(run.run_id)
         ):
             instance.report_run_failed(run, "The process of this run is gone.")

@@ -173,3 +173,18 @@ def test_a_batch_that_fails_is_still_to_do(built: Headrace, tmp_path: Path) -> N
     hits = search(built.live_index, built.embedder, "after the failure", 50)
     assert any(hit.text == "Note 40 says after the failure." for hit in hits)
     assert built.verify(content=True).is_clean
+
+
+def test_documents_that_are_described_anew_hold_up_no_text(built: Headrace) -> None:
+    _write(built, [1], "an edit before them", "2026-02-01")
+    with built.warehouse.connect() as connection:
+        connection.execute(
+            'update headrace_ops.raw_documents set payload = \'{"status": "moved"}\', '
+            "source_updated_at = '2026-02-02' where document_id like 'n:1__'"
+        )
+    report = built.micro_batch(built.watch.changed())
+    assert _live(built)["n:1"] == "Note 1 says an edit before them."
+    assert (report.sync.embedded, report.sync.payload_only) == (1, 55)
+    while sources := built.watch.changed():
+        built.micro_batch(sources)
+    assert built.verify(content=True).is_clean

@@ -34,9 +34,7 @@ def under_way(instance: dg.DagsterInstance, headrace: Headrace, job_name: str) -
         patience = WORKER_SECONDS if _SENT_TO_A_WORKER in run.tags else START_SECONDS
         # After the start its process holds the lock from its first step on.
         started = record.start_time is not None and time.time() - record.start_time > 10
-        if (age > patience or started) and not headrace.warehouse.is_locked(
-            run_lock(run.run_id)
-        ):
+        if (age > patience or started) and not headrace.warehouse.is_locked(run_lock(run.run_id)):
             instance.report_run_failed(run, "The process of this run is gone.")
             # Else the pools would count its steps for ever.
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

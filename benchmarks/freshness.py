@@ -125,6 +125,8 @@ class Stack:
             port = str(free.getsockname()[1])
         environment = os.environ | {"HEADRACE_HOME": str(home)}
         command = [sys.executable, "-m", "dagster_project.cli", "dev", "--port", port]
+        # What starts runs is in this file, and the path before may have had another.
+        (home / "dagster" / "dagster.yaml").unlink(missing_ok=True)
         if path in {"live", "warm"}:
             command.append(f"--{path}")
         if path == "stock":

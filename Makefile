@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test lint chaos replay bench-chunks bench-embedding bench-sync
+.PHONY: setup demo dev test lint chaos replay bench-chunks bench-embedding bench-sync bench-freshness
 
 setup: $(STAMP)
 
@@ -61,3 +61,7 @@ bench-sync: setup
 	test -x .venv-bench-sync/bin/python || $(PYTHON) -m venv .venv-bench-sync
 	.venv-bench-sync/bin/python -m pip install --quiet --requirement benchmarks/sync-requirements.txt
 	$(BIN)/python benchmarks/sync.py --growth "$(GROWTH)"
+
+# Real daemons, one path after the other: most of an hour.
+bench-freshness: setup
+	$(BIN)/python benchmarks/freshness.py

@@ -280,7 +280,7 @@ class Reader:
     def _look(self, pending: Sequence[Change]) -> None:
         index = self.headrace.live_index
         where = is_one_of("document_id", [change.document_id for change in pending])
-        rows = _select(index.live(), ["document_id", "chunk_text", "lifecycle_state"], where)
+        rows = _select(index.live(), ["document_id", "chunk_text"], where)
         now = time.time()
         texts: dict[str, str] = {}
         for row in rows.to_pylist():

@@ -102,7 +102,7 @@ def _holds_what_the_warehouse_holds(headrace: Headrace) -> Finding:
     return same_rows({headrace.live_generation.name: headrace.verify(content=True)})
 
 
-def lag(headrace: Headrace) -> Finding:
+def _lag_is_within_the_promise(headrace: Headrace) -> Finding:
     """How long the changes of the last hour took to reach readers."""
     rows = headrace.warehouse.lag(minutes=60)
     worst = max((row["p95"] for row in rows), default=0.0)
@@ -148,7 +148,7 @@ LAG = Check(
     "model that reads yesterday's state answers with it.",
     "Look at rag__freshness for the step that is slow and at `headrace status` for what waits; see "
     "whether the sensors or the live run are on.",
-    lag,
+    _lag_is_within_the_promise,
 )
 CURRENT = Check(
     "search_index_is_current",

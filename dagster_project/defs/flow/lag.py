@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from dagster_project.core.checks import LAG, lag
+from dagster_project.core.checks import LAG
 from dagster_project.defs.index.publishing import PUBLISHED
 from dagster_project.defs.results import check_result
 from dagster_project.resources import HeadraceResource
@@ -11,4 +11,4 @@ from dagster_project.resources import HeadraceResource
 @dg.asset_check(asset=PUBLISHED, name=LAG.name, description=LAG.description)
 def lag_is_within_the_promise(warehouse: HeadraceResource) -> dg.AssetCheckResult:
     """95 of 100 changes of the last hour were seen within a minute."""
-    return check_result(LAG, lag(warehouse.headrace))
+    return check_result(LAG, LAG.look(warehouse.headrace))

@@ -61,13 +61,29 @@ class Watch:
         Raises:
             WarehouseError: the warehouse does not answer.
         """
-        full = time.monotonic() - self._last_full >= FULL_LOOK_SECONDS
-        now = self._warehouse.source_states(self.group(source_name), full=full)
-        if full:
-            self._last_full = time.monotonic()
-        seen = self._warehouse.seen_marks()
+        now, marks = self._states(source_name), self._warehouse.marks()
+        seen = {key: mark for key, (_, mark) in marks.items()}
         found = [key for key, state in now.items() if not same_state(state, seen.get(key))]
         return found + ([CLOCK] if seen.get(CLOCK) != _today() else [])
+
+    def came_meanwhile(self, source_name: str | None = None) -> list[str]:
+        """Sources that changed since they were read, where readers do not see yet what was read.
+
+        Raises:
+            WarehouseError: the warehouse does not answer.
+        """
+        now, marks = self._states(source_name), self._warehouse.marks()
+        if all(read == seen for read, seen in marks.values()):
+            return []
+        read = {key: mark for key, (mark, _) in marks.items()}
+        return [key for key, state in now.items() if not same_state(state, read.get(key))]
+
+    def _states(self, source_name: str | None) -> Mapping[str, str]:
+        full = time.monotonic() - self._last_full >= FULL_LOOK_SECONDS
+        states = self._warehouse.source_states(self.group(source_name), full=full)
+        if full:
+            self._last_full = time.monotonic()
+        return states
 
     def begin(self, sources: Sequence[str]) -> None:
         """Note the state of some sources that a batch begins to read, before dbt reads them."""

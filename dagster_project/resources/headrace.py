@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.settings import Settings
@@ -35,6 +36,7 @@ class HeadraceResource(dg.ConfigurableResource):
     """
 
     home: str = ""
+    _until_the_end: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[HeadraceResource]:
@@ -42,8 +44,19 @@ class HeadraceResource(dg.ConfigurableResource):
         if context.run is None:
             yield self
         else:
-            with self.headrace.warehouse.presence(run_lock(context.run.run_id)):
+            presence = self.headrace.warehouse.presence(run_lock(context.run.run_id))
+            with presence, self._until_the_end:
                 yield self
+
+    def take_turn(self) -> None:
+        """Wait until no other batch is under way, and keep others waiting until this run ends.
+
+        Raises:
+            WarehouseError: another process had its turn all the time.
+        """
+        headrace = self.headrace
+        turn = headrace.warehouse.lock("build", headrace.settings.lock_wait)
+        self._until_the_end.enter_context(turn)
 
     @property
     def headrace(self) -> Headrace:

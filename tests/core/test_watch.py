@@ -93,11 +93,11 @@ def _see(watch: Watch) -> None:
     watch._warehouse.mark_seen(watch.everything())
 
 
-def _soon(watch: Watch) -> list[str]:
+def _soon(watch: Watch, *, meanwhile: bool = False) -> list[str]:
     """What changed, once the server has counted it: it may take ten seconds over a busy session."""
     until = time.monotonic() + 15
     while time.monotonic() < until:
-        if found := watch.changed():
+        if found := watch.came_meanwhile() if meanwhile else watch.changed():
             return found
         time.sleep(0.05)
     return []
@@ -168,6 +168,20 @@ def test_what_changes_while_a_batch_runs_is_left_to_the_next(watch: Watch, url: 
     with psycopg.connect(url) as connection:
         connection.execute("insert into shop.notes values (2, 'while dbt runs')")
     watch._warehouse.mark_seen(watch.everything())
+    assert _soon(watch) == [NOTES]
+
+
+def test_what_came_meanwhile_is_known_before_readers_see_the_batch(watch: Watch, url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("update shop.notes set body = 'edited'")
+    assert _soon(watch) == [NOTES]
+    assert watch.came_meanwhile() == [], "no batch has read it"
+    watch.begin([NOTES])
+    with psycopg.connect(url) as connection:
+        connection.execute("insert into shop.notes values (2, 'while dbt runs')")
+    assert _soon(watch, meanwhile=True) == [NOTES]
+    watch._warehouse.mark_seen([NOTES])
+    assert watch.came_meanwhile() == [], "readers see what was read: it is a change as any other"
     assert _soon(watch) == [NOTES]
 
 

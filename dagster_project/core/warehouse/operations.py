@@ -127,14 +127,13 @@ class PostgresOperations(PostgresConnections):
                 (list(sources),),
             )
 
-    def seen_marks(self) -> dict[str, str]:
-        """The states of the source tables that readers saw last, by source id."""
+    def marks(self) -> dict[str, tuple[str, str | None]]:
+        """The state of each source that a batch read last, and that readers saw last, if any."""
         with self.connect() as connection:
             rows = connection.execute(
-                "select source_id, seen_mark from headrace_ops.source_marks "
-                "where seen_mark is not null"
+                "select source_id, read_mark, seen_mark from headrace_ops.source_marks"
             ).fetchall()
-        return dict(rows)
+        return {source_id: (read, seen) for source_id, read, seen in rows}
 
     def write_published(self, generation: str, after: int, upto: int) -> None:
         """Note when each document of the batches in (after, upto] was changed, cut and seen.

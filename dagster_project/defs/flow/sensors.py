@@ -1,4 +1,4 @@
-"""One sensor a dbt source: it looks at the tables inside its tick and asks for a micro-batch."""
+"""Sensors that look at the source tables inside their ticks and ask for micro-batches."""
 
 import time
 from collections.abc import Mapping
@@ -33,6 +33,7 @@ LOOK_SECONDS = 0.2
 # A batch that failed is asked for again after these seconds, doubled each time, up to the most.
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
+_ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
 
 micro_batch = dg.define_asset_job(
@@ -44,19 +45,32 @@ micro_batch = dg.define_asset_job(
 
 
 def change_sensors(manifest: Mapping[str, Any]) -> list[dg.SensorDefinition]:
-    """A sensor for each dbt source that chunks are made of."""
+    """Two sensors for each dbt source that chunks are made of.
+
+    The daemon begins a tick every five seconds at best, which is longer than a batch takes in a
+    warm worker; and a run's process takes seconds to start. So a second sensor asks for the next
+    batch while one is under way; that run waits for its turn.
+    """
     # What a watch says of the manifest needs no warehouse.
     names = Watch(None, manifest).groups()  # type: ignore[arg-type]
-    return [_sensor(name, manifest) for name in names]
+    return [
+        _sensor(name, manifest, meanwhile=meanwhile)
+        for name in names
+        for meanwhile in (False, True)
+    ]
 
 
-def _sensor(source_name: str, manifest: Mapping[str, Any]) -> dg.SensorDefinition:
+def _sensor(
+    source_name: str, manifest: Mapping[str, Any], *, meanwhile: bool
+) -> dg.SensorDefinition:
+    when = "while a batch is under way" if meanwhile else "while none is under way"
+
     @dg.sensor(
-        name=f"{source_name}_changes",
+        name=f"{source_name}_changes" + ("_meanwhile" if meanwhile else ""),
         job_name=MICRO_BATCH,
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Asks for a micro-batch when a table of the source {source_name} changed.",
+        description=f"Asks for a micro-batch when a table of {source_name} changed {when}.",
     )
     def changes(
         context: dg.SensorEvaluationContext, warehouse: HeadraceResource
@@ -67,12 +81,19 @@ def _sensor(source_name: str, manifest: Mapping[str, Any]) -> dg.SensorDefinitio
         reason = ""
         while time.monotonic() < until:
             try:
-                waits = _reason_to_wait(context.instance, headrace)
-                sources = [] if waits else watch.changed(source_name)
+                if headrace.warehouse.is_locked(LIVE_LOCK):
+                    return dg.SkipReason("the live run follows the sources")
+                look = watch.came_meanwhile if meanwhile else watch.changed
+                sources = look(source_name)
+                waits = (
+                    _reason_to_wait(context.instance, headrace, meanwhile=meanwhile)
+                    if sources
+                    else None
+                )
             except HeadraceError as error:
                 waits, sources = str(error), []
                 watch = _reconnected(headrace, watch, manifest)
-            if sources:
+            if sources and not waits:
                 return _request(watch, sources, manifest)
             reason = waits or "no table changed"
             time.sleep(LOOK_SECONDS)
@@ -106,21 +127,23 @@ def _request(watch: Watch, sources: list[str], manifest: Mapping[str, Any]) -> d
     )
 
 
-def _reason_to_wait(instance: dg.DagsterInstance, headrace: Headrace) -> str | None:
+def _reason_to_wait(
+    instance: dg.DagsterInstance, headrace: Headrace, *, meanwhile: bool = False
+) -> str | None:
     """Why no batch may be asked for now, or None."""
     if headrace.store.live() is None:
         return "nothing was published yet: run the job build once"
-    if headrace.warehouse.is_locked(LIVE_LOCK):
-        return "the live run follows the sources"
-    for job_name in (MICRO_BATCH, BUILD):
-        if runs := under_way(instance, headrace, job_name):
-            return f"a batch runs: {next(iter(runs))}"
-    ended = instance.get_run_records(RunsFilter(job_name=MICRO_BATCH), limit=10)
+    runs = [run for job in (MICRO_BATCH, BUILD) for run in under_way(instance, headrace, job)]
+    if len(runs) != meanwhile:
+        return f"batches under way: {', '.join(runs) or 'none'}"
+    ended = instance.get_run_records(RunsFilter(job_name=MICRO_BATCH, statuses=_ENDED), limit=10)
     failures = 0
     for record in ended:
         if record.dagster_run.status is not DagsterRunStatus.FAILURE:
             break
         failures += 1
+    if failures and meanwhile:
+        return "the last batch failed: the next waits for the one under way"
     if failures:
         pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
         since = time.time() - (ended[0].end_time or time.time())

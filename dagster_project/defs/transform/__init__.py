@@ -71,16 +71,16 @@ def models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         sources = sources_of(context.run)
         selected = sorted(key.path[-1] for key in context.selected_asset_keys)
         failure: DbtError | None = None
-        with headrace.warehouse.lock("build", headrace.settings.lock_wait):
-            try:
-                if sources is None:
-                    arguments = ["--select", *selected] if context.is_subset else []
-                    results = headrace.transform(arguments)
-                else:
-                    results, more = headrace.chunk(sources)
-                    context.log.info(f"documents were left to the next batch: {more}")
-            except DbtError as error:
-                failure, results = error, error.results
+        warehouse.take_turn()
+        try:
+            if sources is None:
+                arguments = ["--select", *selected] if context.is_subset else []
+                results = headrace.transform(arguments)
+            else:
+                results, more = headrace.chunk(sources)
+                context.log.info(f"documents were left to the next batch: {more}")
+        except DbtError as error:
+            failure, results = error, error.results
         yield from _events(context, manifest, results)
         if failure is not None:
             raise dg.Failure(str(failure))

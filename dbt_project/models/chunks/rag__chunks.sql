@@ -15,7 +15,20 @@ with documents as (
     select * from {{ ref('rag__documents') }}
 
 ),
+{% if is_incremental() %}
+-- The last batch that was cut. Where no chunk was cut as this run cuts, every document is cut again.
+written as (
 
+    select coalesce(max(batch_id), 0) as batch_id
+    from {{ this }}
+    where
+        exists (
+            select 1 from {{ this }} as cut
+            where cut.chunking_policy = '{{ headrace.chunking_policy() }}' and not cut.is_deleted
+        )
+
+),
+{% endif %}
 changed_documents as (
 
     select
@@ -31,16 +44,16 @@ changed_documents as (
         payload,
         lifecycle_state,
         source_updated_at,
-        is_deleted
+        is_deleted,
+        {% if is_incremental() -%}
+        text_batch_id > written.batch_id as has_new_text
+        {%- else -%}
+        true as has_new_text
+        {%- endif %}
     from documents
     {% if is_incremental() -%}
-    where
-        batch_id > (select coalesce(max(written.batch_id), 0) from {{ this }} as written)
-        -- No chunk was cut as this run cuts: every document is cut again.
-        or not exists (
-            select 1 from {{ this }} as written
-            where written.chunking_policy = '{{ headrace.chunking_policy() }}' and not written.is_deleted
-        )
+    cross join written
+    where documents.batch_id > written.batch_id
     {%- endif %}
 
 ),
@@ -52,10 +65,17 @@ live_documents as (
 
 ),
 
+new_texts as (
+
+    select * from live_documents
+    where has_new_text
+
+),
+
 chunked as (
 
     select * from (
-        {{ headrace.chunk_documents('live_documents') }}
+        {{ headrace.chunk_documents('new_texts') }}
     ) as chunked
 
 ),
@@ -81,32 +101,77 @@ occurrences as (
 
 ),
 
-current_chunks as (
+{% if is_incremental() -%}
+stored_chunks as (
+
+    select stored.*
+    from {{ this }} as stored
+    inner join changed_documents
+        on stored.document_id = changed_documents.document_id
+
+),
+
+{% endif -%}
+texts as (
 
     select
         {{ headrace.hash(headrace.joined([
-            'occurrences.document_id', 'occurrences.content_hash', 'cast(occurrences.occurrence as ' ~ dbt.type_string() ~ ')'
+            'document_id', 'content_hash', 'cast(occurrence as ' ~ dbt.type_string() ~ ')'
         ])) }} as chunk_id,
-        occurrences.document_id,
+        document_id,
+        chunk_index,
+        section_path,
+        chunk_text,
+        header_length,
+        content_hash,
+        approx_tokens
+    from occurrences
+    {%- if is_incremental() %}
+
+    union all
+
+    -- A document that is only described anew is not cut again.
+    select
+        stored_chunks.chunk_id,
+        stored_chunks.document_id,
+        stored_chunks.chunk_index,
+        stored_chunks.section_path,
+        stored_chunks.chunk_text,
+        stored_chunks.header_length,
+        stored_chunks.content_hash,
+        stored_chunks.approx_tokens
+    from stored_chunks
+    inner join live_documents
+        on stored_chunks.document_id = live_documents.document_id
+    where not live_documents.has_new_text and not stored_chunks.is_deleted
+    {%- endif %}
+
+),
+
+current_chunks as (
+
+    select
+        texts.chunk_id,
+        texts.document_id,
         live_documents.source_name,
         live_documents.doc_type,
         live_documents.title,
         live_documents.url,
-        occurrences.chunk_index,
-        occurrences.section_path,
-        occurrences.chunk_text,
-        occurrences.header_length,
-        occurrences.content_hash,
-        occurrences.approx_tokens,
+        texts.chunk_index,
+        texts.section_path,
+        texts.chunk_text,
+        texts.header_length,
+        texts.content_hash,
+        texts.approx_tokens,
         live_documents.payload,
         live_documents.access,
         live_documents.valid_from,
         live_documents.valid_to,
         live_documents.lifecycle_state,
         live_documents.source_updated_at
-    from occurrences
+    from texts
     inner join live_documents
-        on occurrences.document_id = live_documents.document_id
+        on texts.document_id = live_documents.document_id
 
 ),
 
@@ -135,17 +200,6 @@ batch as (
     select coalesce(max(batch_id), 0) as batch_id from documents
 
 )
-{% if is_incremental() %},
-
-stored_chunks as (
-
-    select stored.*
-    from {{ this }} as stored
-    inner join changed_documents
-        on stored.document_id = changed_documents.document_id
-
-)
-{% endif %}
 
 select
     described_chunks.chunk_id,

@@ -4,6 +4,7 @@
     on_schema_change='append_new_columns',
     indexes=[{'columns': ['batch_id']}],
 ) }}
+{%- set batch_id = headrace.next_batch_id(this) %}
 
 with incoming as (
 
@@ -124,8 +125,12 @@ changed as (
     select
         current_documents.document_id,
         coalesce(
-            stored.title = current_documents.title and stored.body = current_documents.body, false
+            stored.title = current_documents.title
+            and stored.body = current_documents.body
+            and stored.is_deleted = current_documents.is_deleted,
+            false
         ) as has_same_text,
+        stored.text_batch_id,
         current_documents.source_updated_at
     from current_documents
     inner join states
@@ -144,6 +149,7 @@ batch as (
 
     select
         document_id,
+        case when has_same_text then text_batch_id end as text_batch_id,
         has_same_text,
         row_number() over (
             partition by has_same_text
@@ -176,7 +182,12 @@ select
     current_documents.is_deleted,
     states.lifecycle_state,
     current_documents.document_hash,
-    {{ headrace.next_batch_id(this) }} as batch_id,
+    {{ batch_id }} as batch_id,
+    {% if is_incremental() -%}
+    coalesce(batch.text_batch_id, {{ batch_id }}) as text_batch_id,
+    {%- else -%}
+    {{ batch_id }} as text_batch_id,
+    {%- endif %}
     '{{ invocation_id }}' as dbt_invocation_id
 from current_documents
 inner join states

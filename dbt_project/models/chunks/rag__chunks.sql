@@ -32,21 +32,21 @@ written as (
 changed_documents as (
 
     select
-        document_id,
-        source_name,
-        doc_type,
-        title,
-        body,
-        url,
-        valid_from,
-        valid_to,
-        access,
-        payload,
-        lifecycle_state,
-        source_updated_at,
-        is_deleted,
+        documents.document_id,
+        documents.source_name,
+        documents.doc_type,
+        documents.title,
+        documents.body,
+        documents.url,
+        documents.valid_from,
+        documents.valid_to,
+        documents.access,
+        documents.payload,
+        documents.lifecycle_state,
+        documents.source_updated_at,
+        documents.is_deleted,
         {% if is_incremental() -%}
-        text_batch_id > written.batch_id as has_new_text
+        documents.text_batch_id > written.batch_id as has_new_text
         {%- else -%}
         true as has_new_text
         {%- endif %}

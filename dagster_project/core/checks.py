@@ -173,7 +173,7 @@ def _meets_expectations(model: str, key: str, headrace: Headrace) -> Finding:
         },
         samples=[row for each in failures for row in each.samples],
         remedy=" ".join(
-            [*(each.expectation.remedy for each in failures), f"All of it: {found.data_docs}"]
+            [*(each.expectation.remedy for each in failures), f"Data Docs: {found.data_docs}"]
         ),
     )
 

@@ -291,6 +291,7 @@ def test_data_docs_show_the_runs_and_no_password(
     assert "rag__documents" in index.read_text() and str(index) in found.remedy
     pages = sorted((index.parent / "validations" / "rag__documents").rglob("*.html"))
     assert PLACEHOLDER in pages[-1].read_text()
+    assert not [page for page in index.parent.rglob("*.html") if "ContextId" in page.read_text()]
     written = [path for path in tables.settings.home.rglob("gx/**/*") if path.is_file()]
     assert len(written) > 10
     assert not [path for path in written if password.encode() in path.read_bytes()]

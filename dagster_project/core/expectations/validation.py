@@ -6,6 +6,7 @@ Imported where a suite is run, and nowhere else: Great Expectations takes second
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,22 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
-from great_expectations.checkpoint import UpdateDataDocsAction
+from great_expectations.checkpoint.actions import UpdateDataDocsAction
 from great_expectations.compatibility import pydantic
 from great_expectations.core import ExpectationValidationResult
-from great_expectations.data_context import EphemeralDataContext
+from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
 from great_expectations.data_context.types.base import (
     DataContextConfig,
     InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
 )
+from great_expectations.data_context.types.resource_identifiers import ValidationResultIdentifier
 from great_expectations.datasource.fluent.interfaces import (
     GxDatasourceWarning,
     TestConnectionError,
 )
 from great_expectations.datasource.fluent.sql_datasource import SQLDatasource, TableAsset
-from great_expectations.exceptions import ExpectationNotFoundError
-from great_expectations.expectations.core import UnexpectedRowsExpectation
+from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+from great_expectations.expectations.core.unexpected_rows_expectation import (
+    UnexpectedRowsExpectation,
+)
 from great_expectations.expectations.expectation import Expectation as GxExpectation
+from great_expectations.expectations.metadata_types import FailureSeverity
 from great_expectations.expectations.registry import (
     get_expectation_impl,
     list_registered_expectation_implementations,
@@ -44,12 +50,17 @@ _LIVE = {
     "operator": "==",
     "parameter": False,
 }
-_SEVERITIES = {Severity.ERROR: "critical", Severity.WARN: "warning"}
+_SEVERITIES = {
+    Severity.ERROR: FailureSeverity.CRITICAL,
+    Severity.WARN: FailureSeverity.WARNING,
+}
 # Which batch is looked at is decided here, and how conditions are read is deprecated.
 _NOT_FOR_SUITES = {"batch_id", "condition_parser"}
 _SITE = "headrace"
 _SAMPLES = 5
 _SHOWN_CHARACTERS = 80
+# GX's pages load their logo from its makers, with the id of the context and the time.
+_LOGO = re.compile(r"<img[^>]*dataContextId=[^>]*>")
 # Runs of all suites whose pages are kept.
 _KEPT_RUNS = 60
 
@@ -159,7 +170,9 @@ def validate(
             for number in sorted(results)
             if not results[number].success
         ]
-    return Validation(len(results), failures, folder / "data_docs" / "index.html")
+    pages = folder / "data_docs"
+    _take_logo_out(pages)
+    return Validation(len(results), failures, pages / "index.html")
 
 
 def _context(folder: Path) -> EphemeralDataContext:
@@ -182,7 +195,7 @@ def _context(folder: Path) -> EphemeralDataContext:
         store_backend_defaults=defaults, data_docs_sites={_SITE: site}, analytics_enabled=False
     )
     context = gx.get_context(mode="ephemeral", project_config=config)
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     return context
 
 
@@ -223,8 +236,8 @@ def _to_gx(
     try:
         kind = get_expectation_impl(expectation.type)
     except ExpectationNotFoundError as error:
-        known = list_registered_expectation_implementations()
-        near = difflib.get_close_matches(expectation.type, known, n=3) or sorted(known)
+        types = list_registered_expectation_implementations()
+        near = difflib.get_close_matches(expectation.type, types, n=3) or sorted(types)
         raise ConfigurationError(
             f"{expectation.place}: type {expectation.type!r} is no expectation of Great "
             f"Expectations; known: {', '.join(near)}."
@@ -319,6 +332,15 @@ def _exception(result: ExpectationValidationResult) -> str | None:
 def _forget_old_runs(context: EphemeralDataContext) -> None:
     """Remove the oldest results; the Data Docs remove the pages that have none."""
     store = context.validation_results_store
-    runs = sorted(store.list_keys(), key=lambda run: run.run_id.run_time)
-    for run in runs[: -_KEPT_RUNS + 1]:
-        store.remove_key(run)
+    runs = [run for run in store.list_keys() if isinstance(run, ValidationResultIdentifier)]
+    for run in sorted(runs, key=lambda run: run.run_id.run_time)[: -_KEPT_RUNS + 1]:
+        store.remove_key(run)  # type: ignore[no-untyped-call]
+
+
+def _take_logo_out(pages: Path) -> None:
+    """Nobody hears of it when a page is opened."""
+    for page in pages.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        silent = _LOGO.sub("Data Docs", text)
+        if silent != text:
+            page.write_text(silent, encoding="utf-8")

@@ -230,6 +230,10 @@ class VectorIndex:
         """Rows of the newest version whose `column` is one of `values`."""
         return _select(self._head(), columns, is_one_of(column, values))
 
+    def where(self, condition: str, columns: Sequence[str], *, live: bool) -> pa.Table:
+        """Rows of the live or the newest version for which a condition in LanceDB's SQL holds."""
+        return _select(self.live() if live else self._head(), columns, condition)
+
     def rows(self, columns: Sequence[str] = tuple(KEY_SCHEMA.names), *, live: bool) -> pa.Table:
         """Some columns of every row of the live or the newest version: the keys, unless said."""
         return _select(self.live() if live else self._head(), columns, None)

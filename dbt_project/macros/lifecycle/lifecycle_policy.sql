@@ -5,7 +5,7 @@
 {% macro lifecycle_policies() -%}
     {%- set defaults = {
         'source_name': none, 'doc_type': none, 'max_age_days': none, 'review_days': none, 'needs_owner': false,
-        'when_stale': 'keep', 'when_superseded': 'drop', 'find_versions': [],
+        'when_stale': 'keep', 'when_superseded': 'drop', 'find_versions': [], 'find_conflicts': true,
     } -%}
     {%- set choices = {'when_stale': ['keep', 'demote', 'drop'], 'when_superseded': ['demote', 'drop']} -%}
     {%- set policies = [] -%}

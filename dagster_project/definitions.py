@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from dagster_project.core.settings import Settings
-from dagster_project.defs import flow, index, transform
+from dagster_project.defs import flow, index, quality, transform
 from dagster_project.resources import HeadraceResource
 
 manifest = transform.read_manifest(Settings.load())
@@ -16,7 +16,7 @@ defs = dg.Definitions(
         transform.models(manifest),
         *index.assets,
     ],
-    asset_checks=[*index.checks, flow.lag_is_within_the_promise],
+    asset_checks=[*index.checks, *quality.checks, flow.lag_is_within_the_promise],
     jobs=[
         dg.define_asset_job(
             "build",

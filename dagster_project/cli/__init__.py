@@ -14,6 +14,7 @@ from dagster_project.cli import checking, index, running
 from dagster_project.cli.output import AsJson, console, errors, print_hits, print_json, table
 from dagster_project.cli.progress import build_progress
 from dagster_project.core.build import BuildReport, Headrace
+from dagster_project.core.checks import hold_back
 from dagster_project.core.errors import ConfigurationError, HeadraceError
 from dagster_project.core.settings import Settings
 
@@ -95,7 +96,7 @@ def _build(
     headrace: Headrace, arguments: list[str], *, quiet: bool, promote: bool = True
 ) -> BuildReport:
     with build_progress(errors, quiet=quiet) as (on_node, on_chunks):
-        report = headrace.build(arguments, on_node, on_chunks, promote=promote)
+        report = headrace.build(arguments, on_node, on_chunks, promote=promote, gate=hold_back)
     if not quiet:
         done = report.sync
         console.print(

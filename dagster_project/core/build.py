@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ _KEEP_PUBLISHED_DAYS = 30
 
 
 class NotPublishedError(HeadraceError):
-    """The new version does not hold what the warehouse holds, so readers keep the old one."""
+    """A check that blocks failed, so readers keep the version that they have."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,7 @@ class Headrace:
         progress: Progress = lambda done, total: None,
         *,
         promote: bool = True,
+        gate: Callable[[Headrace], None] = lambda headrace: None,
     ) -> BuildReport:
         """Run dbt, embed what changed, verify it, publish it.
 
@@ -189,6 +190,8 @@ class Headrace:
             on_node: called as each dbt node ends.
             progress: called with the chunks handled and the chunks to handle.
             promote: whether a new generation goes live when it is filled and checked.
+            gate: looks at what dbt made, before any of it is embedded, and raises what stops it:
+                `checks.hold_back` asks the checks that block.
 
         Raises:
             DbtError: a model or a test failed; nothing was embedded.
@@ -196,6 +199,7 @@ class Headrace:
         """
         with self.warehouse.lock("build", self.settings.lock_wait):
             results = self.transform(arguments, on_node)
+            gate(self)
             return self._follow(results, self.watch.everything(), progress, promote=promote)
 
     def micro_batch(

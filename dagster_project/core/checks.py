@@ -9,13 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
-from dagster_project.core.build import Headrace
+from dagster_project.core.build import Headrace, NotPublishedError
 from dagster_project.core.compare import Difference
 from dagster_project.core.dbt import DbtError, NodeResult
 from dagster_project.core.errors import ConfigurationError
+from dagster_project.core.expectations import Severity, read_suite
 
 WARN_SECONDS = 60.0
 ERROR_SECONDS = 300.0
@@ -40,12 +43,14 @@ class Finding:
         reason: in a line, what is or is not as it should be.
         figures: what it measured, by name.
         samples: some of the rows that are not as they should be.
+        remedy: what to do, where it depends on what was found.
     """
 
     status: Status
     reason: str
     figures: Mapping[str, Any] = field(default_factory=dict)
     samples: Sequence[Mapping[str, Any]] = ()
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,10 @@ class Check:
     description: str
     remedy: str
     look: Callable[[Headrace], Finding]
+
+    def remedy_for(self, found: Finding) -> str:
+        """What to do about a finding; nothing where it is as it should be."""
+        return "" if found.status is Status.PASS else found.remedy or self.remedy
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,44 @@ def _search_index_is_current(headrace: Headrace) -> Finding:
     )
 
 
+def _meets_expectations(model: str, key: str, headrace: Headrace) -> Finding:
+    """What the suite of a model finds; its errors fail the check, its warnings warn."""
+    # Imported here: Great Expectations takes seconds to load, and a micro-batch needs none of it.
+    from dagster_project.core.expectations.validation import validate
+
+    policy = headrace.warehouse.chunking_policy()
+    in_a_day = datetime.now(UTC) + timedelta(days=1)
+    found = validate(
+        read_suite(model, headrace.settings.dbt_project),
+        headrace.postgres_url,
+        headrace.settings.schema,
+        key,
+        {
+            # The chunks' own word, since a run may give dbt another value than the project has.
+            "chunk_tokens": int(policy.split("-")[1]) if policy else 0,
+            "latest_date": in_a_day.date(),
+            "latest_time": in_a_day,
+        },
+        headrace.settings.home / "gx",
+    )
+    failures = found.failures
+    errors = [each for each in failures if each.expectation.severity is Severity.ERROR]
+    return Finding(
+        Status.FAIL if errors else Status.WARN if failures else Status.PASS,
+        "; ".join(f"not so: {each.expectation.description} ({each.found})" for each in failures)
+        or f"all {found.evaluated} expectations hold",
+        figures={
+            "expectations": found.evaluated,
+            "failed": len(failures),
+            "data_docs": found.data_docs,
+        },
+        samples=[row for each in failures for row in each.samples],
+        remedy=" ".join(
+            [*(each.expectation.remedy for each in failures), f"Data Docs: {found.data_docs}"]
+        ),
+    )
+
+
 COMPLETE = Check(
     "holds_what_the_warehouse_holds",
     "index/vectors",
@@ -158,7 +205,46 @@ CURRENT = Check(
     "`headrace maintain` brings them in; the asset index/maintenance does so every hour.",
     _search_index_is_current,
 )
-CHECKS = (COMPLETE, LAG, CURRENT)
+DOCUMENTS = Check(
+    "documents_meet_expectations",
+    "documents/rag__documents",
+    True,
+    "The expectations of rag__documents hold: ids, dates, languages, titles and names are as they "
+    "should be. A wrong date answers with what is not in force; a title that says nothing is "
+    "embedded with every chunk.",
+    "Mend the document model or its source; expectations/rag__documents.yml says what must hold.",
+    partial(_meets_expectations, "rag__documents", "document_id"),
+)
+CHUNKS = Check(
+    "chunks_meet_expectations",
+    "chunks/rag__chunks",
+    True,
+    "The expectations of rag__chunks hold: ids, token bounds, and few texts that are copies or "
+    "boilerplate. Those push what answers the question out of the answer.",
+    "Mend the document model or its source; expectations/rag__chunks.yml says what must hold.",
+    partial(_meets_expectations, "rag__chunks", "chunk_id"),
+)
+# Asked of what dbt made, before a full build embeds any of it.
+GATES = (DOCUMENTS, CHUNKS)
+CHECKS = (COMPLETE, LAG, CURRENT, *GATES)
+
+
+def hold_back(headrace: Headrace) -> None:
+    """Stop a build whose documents or chunks are not fit for readers.
+
+    Raises:
+        NotPublishedError: a check that blocks fails; names each, with its reason and remedy.
+    """
+    failed = [
+        f"{check.name}: {found.reason}. {check.remedy_for(found)}"
+        for check in GATES
+        if (found := check.look(headrace)).status is Status.FAIL
+    ]
+    if failed:
+        raise NotPublishedError(
+            "Nothing was embedded, and readers keep their version, since checks failed. "
+            + " ".join(failed)
+        )
 
 
 def run_checks(headrace: Headrace, names: Sequence[str] = ()) -> list[Outcome]:
@@ -206,7 +292,7 @@ def _run(headrace: Headrace, check: Check) -> Outcome:
         check.asset,
         found.status,
         found.reason,
-        "" if found.status is Status.PASS else check.remedy,
+        check.remedy_for(found),
         time.perf_counter() - started,
         () if found.status is Status.PASS else found.samples,
     )

@@ -13,8 +13,8 @@ def check_result(check: Check, found: Finding) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"reason": found.reason, **found.figures}
     if found.samples:
         metadata["rows"] = dg.MetadataValue.md(_table(found.samples))
-    if found.status is not Status.PASS:
-        metadata["remedy"] = check.remedy
+    if remedy := check.remedy_for(found):
+        metadata["remedy"] = remedy
     return dg.AssetCheckResult(
         passed=found.status is Status.PASS,
         severity=dg.AssetCheckSeverity.WARN

@@ -15,12 +15,21 @@ from dagster_project.resources import HeadraceResource
 
 # The job that does it all.
 BUILD = "build"
+DOCUMENTS = dg.AssetKey(["documents", "rag__documents"])
 CHUNKS = dg.AssetKey(["chunks", "rag__chunks"])
 VECTORS = dg.AssetKey(["index", "vectors"])
 PUBLISHED = dg.AssetKey(["index", "published"])
 
 
-@dg.asset(key=VECTORS, deps=[CHUNKS], group_name="index", kinds={"lancedb", "python"}, pool="index")
+@dg.asset(
+    key=VECTORS,
+    # The documents too: a check of them that fails comes too late for the chunks, which are made in
+    # the same step, and must stop what follows.
+    deps=[DOCUMENTS, CHUNKS],
+    group_name="index",
+    kinds={"lancedb", "python"},
+    pool="index",
+)
 def vectors(warehouse: HeadraceResource) -> dg.MaterializeResult:
     """The newest version of the index: exactly what changed is embedded; readers do not see it.
 

@@ -1,0 +1,61 @@
+"""The checks of documents and chunks in the job that does it all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_project.core.build import Headrace
+from dagster_project.core.ingest import ingest_markdown
+from dagster_project.defs import index, quality, transform
+from dagster_project.defs.index.publishing import CHUNKS, PUBLISHED, VECTORS
+from dagster_project.resources import HeadraceResource
+
+NOTE = "---\ntitle: Shifts\nlanguage: {language}\nupdated_at: 2026-01-01\n---\n{text}\n"
+
+
+def test_an_expectation_that_fails_keeps_the_run_from_the_index(
+    headrace: Headrace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = headrace.settings
+    monkeypatch.setenv("HEADRACE_HOME", str(settings.home))
+    monkeypatch.setenv("HEADRACE_POSTGRES_URL", settings.postgres_url or "")
+    monkeypatch.setenv("HEADRACE_MODEL", settings.model)
+    job = dg.Definitions(
+        assets=[transform.models(transform.read_manifest(settings)), *index.assets],
+        asset_checks=[*index.checks, *quality.checks],
+        jobs=[
+            dg.define_asset_job(
+                "build", dg.AssetSelection.all() - dg.AssetSelection.groups("upkeep")
+            )
+        ],
+        resources={"warehouse": HeadraceResource(home=str(settings.home))},
+    ).resolve_job_def("build")
+
+    def run(language: str, text: str) -> dg.ExecuteInProcessResult:
+        (tmp_path / "shift.md").write_text(NOTE.format(language=language, text=text))
+        ingest_markdown(headrace.warehouse, tmp_path, "notes")
+        return job.execute_in_process(raise_on_error=False)
+
+    assert run("en", "A shift starts on the hour.").success
+    version = headrace.live_index.live_version
+
+    refused = run("English", "A shift starts at noon, and ends at eight.")
+    found = {each.check_name: each for each in refused.get_asset_check_evaluations()}
+    failed = found["documents_meet_expectations"]
+    assert not failed.passed and failed.blocking
+    assert "Write en" in str(failed.metadata["remedy"].value)
+    assert str(failed.metadata["data_docs"].value).endswith("gx/data_docs/index.html")
+    assert found["chunks_meet_expectations"].passed
+    assert not refused.success
+    made = {event.asset_key for event in refused.get_asset_materialization_events()}
+    assert CHUNKS in made
+    assert not made & {VECTORS, PUBLISHED}
+    assert headrace.live_index.live_version == version
+
+    assert run("en", "A shift starts at noon, and ends at eight.").success
+    assert [row["text"] for row in headrace.live_index.dump()] == [
+        "A shift starts at noon, and ends at eight."
+    ]

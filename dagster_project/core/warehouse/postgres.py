@@ -64,6 +64,10 @@ class PostgresWarehouse(PostgresOperations):
         """Documents that are not deleted."""
         return self._number("select count(*) from {documents} where not is_deleted") or 0
 
+    def count_served_documents(self) -> int:
+        """Documents that readers find."""
+        return self._number("select count(*) from {documents} where serving <> 'none'") or 0
+
     def count_chunks(self) -> int:
         """Chunks that are no tombstones: what the index should hold."""
         return self._number("select count(*) from {chunks} where not is_deleted") or 0

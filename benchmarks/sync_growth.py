@@ -51,8 +51,8 @@ _CHUNKS = f"""
 insert into headrace.rag__chunks (
     chunk_id, document_id, source_name, doc_type, title, url, chunk_index, section_path, chunk_text,
     header_length, content_hash, approx_tokens, payload, access, valid_from, valid_to,
-    lifecycle_state, source_updated_at, row_hash, chunking_policy, batch_id, dbt_invocation_id,
-    is_deleted
+    lifecycle_state, is_demoted, source_updated_at, row_hash, chunking_policy, batch_id,
+    dbt_invocation_id, is_deleted
 )
 select
     left(encode(sha256(convert_to(number || '/' || %(version)s, 'UTF8')), 'hex'), 32),
@@ -60,7 +60,7 @@ select
     length(title) + 2,
     left(encode(sha256(convert_to(chunk_text, 'UTF8')), 'hex'), 32),
     120, '{{"status": "open", "priority": "normal"}}', array['everyone'], null, null, 'active',
-    now(), left(encode(sha256(convert_to('row' || number, 'UTF8')), 'hex'), 32),
+    false, now(), left(encode(sha256(convert_to('row' || number, 'UTF8')), 'hex'), 32),
     '1-256-0', %(batch)s, 'bench', false
 from ({_TEXTS}) as texts
 """

@@ -12,6 +12,8 @@ from dagster_project.core.dbt import Dbt, NodeResult, OnNode
 from dagster_project.core.embedding import Embedder, load_embedder
 from dagster_project.core.errors import HeadraceError, VectorStoreError
 from dagster_project.core.index import (
+    CUT,
+    OUT_OF_FORCE,
     Generation,
     GenerationState,
     Maintenance,
@@ -376,6 +378,7 @@ class Headrace:
                         f"version {index.live_version}. `headrace verify --repair` compares "
                         "everything and mends it."
                     )
+                self._refuse_unfit(index)
                 checked = time.perf_counter()
                 live_mark, mark = index.live_mark(), index.mark()
                 index.publish()
@@ -388,6 +391,21 @@ class Headrace:
         if self.store.live() is None:
             self.store.promote(generation.name)
         return version
+
+    @staticmethod
+    def _refuse_unfit(index: VectorIndex) -> None:
+        """Keep from readers a version with a row that none is to find, or that the model cut."""
+        for condition, what in (
+            (OUT_OF_FORCE, "is of a document that is not in force: run `headrace build`"),
+            (CUT, "is longer than the model reads: lower headrace_chunk_tokens"),
+        ):
+            rows = index.where(condition, ["chunk_id", "document_id"], live=False).to_pylist()
+            if rows:
+                raise NotPublishedError(
+                    f"Version {index.version} of the index was not published: {len(rows)} chunks, "
+                    f"such as one of {rows[0]['document_id']}: it {what}. Readers keep version "
+                    f"{index.live_version}."
+                )
 
     def check(self, generation: Generation | None = None) -> Difference:
         """Compare what is to be published with the warehouse, as of the batch that it follows."""

@@ -12,8 +12,6 @@ from dagster_project.core.embedding import Embedder
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.index import VectorIndex, is_one_of
 
-# Documents in force; the rest of the index is history.
-CURRENT_STATES = ("active", "stale")
 _COLUMNS = [
     "chunk_id",
     "document_id",
@@ -30,6 +28,8 @@ _COLUMNS = [
 # Ranks that each leg gives to the fusion at least, and the constant of the paper that proposed it.
 _DEPTH = 200
 _RANK_CONSTANT = 60
+# What a chunk of a demoted document keeps of its score: it stands behind what ranks as well.
+_DEMOTED = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ class Hit:
 def search(
     index: VectorIndex, embedder: Embedder, query: str, k: int = 10, where: str | None = None
 ) -> list[Hit]:
-    """The `k` best chunks of the live version, of documents in force.
+    """The `k` best chunks of the live version.
 
     Vector and BM25 ranks are fused by reciprocal rank (Cormack, Clarke and Büttcher, SIGIR 2009).
+    What is not in force is not in the index; what the lifecycle policy demotes has half its score.
 
     Args:
         index: the index; its tag `live` is read.
@@ -79,29 +80,30 @@ def search(
     if k < 1:
         raise ConfigurationError(f"--k is {k}: ask for 1 chunk or more.")
     table = index.live()
-    states = ", ".join(f"'{state}'" for state in CURRENT_STATES)
     depth = max(_DEPTH, k)
-    condition = f"lifecycle_state IN ({states})" + (f" AND ({where})" if where else "")
+    condition = where or "true"
     vector = embedder.embed([query]).vectors[0]
     with _explained(where):
         by_meaning = (
             table.search(vector, vector_column_name="vector")
             .distance_type("cosine")
             .where(condition)
-            .select(["chunk_id", "_distance"])
+            .select(["chunk_id", "is_demoted", "_distance"])
             .limit(depth)
             .to_list()
         )
         by_words = (
             table.search(query, query_type="fts", fts_columns="chunk_text")
             .where(condition)
-            .select(["chunk_id", "_score"])
+            .select(["chunk_id", "is_demoted", "_score"])
             .limit(depth)
             .to_list()
         )
         scores = reciprocal_ranks(
             [row["chunk_id"] for row in leg] for leg in (by_meaning, by_words)
         )
+        for chunk_id in {row["chunk_id"] for row in by_meaning + by_words if row["is_demoted"]}:
+            scores[chunk_id] *= _DEMOTED
         best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[:k]
         rows = {
             row["chunk_id"]: row

@@ -1,11 +1,30 @@
 """What our checks found, as Dagster shows it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from dagster_project.core.build import Headrace
 from dagster_project.core.checks import Check, Finding, Status
+from dagster_project.resources import HeadraceResource
+
+
+def asset_check(
+    check: Check, look: Callable[[Headrace], Finding] | None = None
+) -> dg.AssetChecksDefinition:
+    """A check as Dagster has it; `look`, where it looks at something else than the check does."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey(check.asset.split("/")),
+        name=check.name,
+        description=check.description,
+        blocking=check.blocks,
+    )
+    def looks(warehouse: HeadraceResource) -> dg.AssetCheckResult:
+        return check_result(check, (look or check.look)(warehouse.headrace))
+
+    return looks
 
 
 def check_result(check: Check, found: Finding) -> dg.AssetCheckResult:

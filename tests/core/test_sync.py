@@ -208,8 +208,8 @@ def test_a_superseded_version_leaves_the_search_and_comes_back(desk: Desk) -> No
     (desk.folder / "leave-2025.md").write_text(VERSION.format(year=2025, weeks=16))
     report = desk.build()
     assert found() == {"notes:leave-2025.md"}
-    assert (report.added, report.payload_only, report.embedded) == (1, 1, 1)
+    assert (report.added, report.deleted, report.embedded) == (1, 1, 1)
     (desk.folder / "leave-2025.md").unlink()
     report = desk.build()
     assert found() == {"notes:leave-2023.md"}
-    assert (report.deleted, report.payload_only, report.embedded) == (1, 1, 0)
+    assert (report.added, report.deleted, report.embedded) == (1, 1, 1)

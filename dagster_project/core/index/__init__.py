@@ -3,7 +3,9 @@
 from dagster_project.core.index.filters import is_one_of, quoted
 from dagster_project.core.index.generations import Generation, GenerationState, VectorStore
 from dagster_project.core.index.table import (
+    CUT,
     LIVE,
+    OUT_OF_FORCE,
     VECTOR_COLUMNS,
     Maintenance,
     VectorIndex,
@@ -11,7 +13,9 @@ from dagster_project.core.index.table import (
 )
 
 __all__ = [
+    "CUT",
     "LIVE",
+    "OUT_OF_FORCE",
     "VECTOR_COLUMNS",
     "Generation",
     "GenerationState",

@@ -25,6 +25,9 @@ LIVE = "live"
 PREVIOUS = "previous"
 _MARK = "batch-"
 VECTOR_COLUMNS = ("vector", "windows", "model_id", "indexed_at")
+# Rows of documents that no reader is to find, and rows whose text the model could not read whole.
+OUT_OF_FORCE = "lifecycle_state NOT IN ('active', 'stale') AND NOT is_demoted"
+CUT = "windows > 1"
 _BTREES = ("chunk_id", "content_hash", "document_id")
 _FTS = "chunk_text"
 # Rows outside an index are scanned at every search and every commit leaves a fragment: past these,
@@ -230,6 +233,10 @@ class VectorIndex:
         """Rows of the newest version whose `column` is one of `values`."""
         return _select(self._head(), columns, is_one_of(column, values))
 
+    def where(self, condition: str, columns: Sequence[str], *, live: bool) -> pa.Table:
+        """Rows of the live or the newest version for which a condition in LanceDB's SQL holds."""
+        return _select(self.live() if live else self._head(), columns, condition)
+
     def rows(self, columns: Sequence[str] = tuple(KEY_SCHEMA.names), *, live: bool) -> pa.Table:
         """Some columns of every row of the live or the newest version: the keys, unless said."""
         return _select(self.live() if live else self._head(), columns, None)
@@ -308,6 +315,23 @@ class VectorIndex:
         elif self.needs_maintenance():
             # Compacts and extends the indices; what is old stays, since readers may be on it.
             table.optimize(cleanup_older_than=_NEVER)
+
+    def recall(self, samples: int = 50, k: int = 10) -> float | None:
+        """The share of the `k` nearest rows that the vector index of the live version finds.
+
+        None where there is no vector index, and every search compares all vectors.
+        """
+        table = self.live()
+        if not any(index.columns == ["vector"] for index in table.list_indices()):
+            return None
+        rows = table.search().select(["vector"]).limit(samples).to_arrow()
+        found = 0
+        for vector in rows["vector"].to_pylist():
+            search = table.search(vector, vector_column_name="vector").distance_type("cosine")
+            near = search.select(["chunk_id"]).limit(k).to_arrow()["chunk_id"].to_pylist()
+            exact = search.bypass_vector_index().limit(k).to_arrow()["chunk_id"].to_pylist()
+            found += len(set(near) & set(exact))
+        return float(found / max(rows.num_rows * k, 1))
 
     def unindexed_rows(self) -> int:
         """Rows of the newest version that a full-text search has to scan."""

@@ -27,6 +27,7 @@ CHUNK_SCHEMA = pa.schema(
         pa.field("valid_from", pa.date32()),
         pa.field("valid_to", pa.date32()),
         pa.field("lifecycle_state", pa.string(), nullable=False),
+        pa.field("is_demoted", pa.bool_(), nullable=False),
         pa.field("source_updated_at", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("row_hash", pa.string(), nullable=False),
         pa.field("batch_id", pa.int64(), nullable=False),

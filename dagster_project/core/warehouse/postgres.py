@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from dagster_project.core.warehouse.connections import CONNECT_SECONDS, missing, scalar, silent
 from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, KEY_SCHEMA
@@ -62,9 +64,28 @@ class PostgresWarehouse(PostgresOperations):
         """Documents that are not deleted."""
         return self._number("select count(*) from {documents} where not is_deleted") or 0
 
+    def count_served_documents(self) -> int:
+        """Documents that readers find."""
+        return self._number("select count(*) from {documents} where serving <> 'none'") or 0
+
     def count_chunks(self) -> int:
         """Chunks that are no tombstones: what the index should hold."""
         return self._number("select count(*) from {chunks} where not is_deleted") or 0
+
+    def document_issues(self, issue: str) -> list[dict[str, Any]]:
+        """The rows of rag__document_issues of one kind, as dicts."""
+        return self._rows(
+            "select document_id, title, owner, reason from {issues} where issue = %s "
+            "order by document_id",
+            issue,
+        )
+
+    def conflicts(self) -> list[dict[str, Any]]:
+        """The rows of rag__conflicts, as dicts; what disagrees first."""
+        return self._rows(
+            "select kind, document_id, other_document_id, passage, other_passage from {conflicts} "
+            "order by kind, share desc, document_id, other_document_id, passage"
+        )
 
     def count_changes(self, after: int, upto: int) -> tuple[int, int]:
         """Chunks, and tombstones, of the batches in (after, upto]."""
@@ -163,6 +184,16 @@ class PostgresWarehouse(PostgresOperations):
             after=after,
             upto=upto,
         )
+
+    def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        with self.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(
+                sql.SQL(query).format(
+                    issues=self.table("rag__document_issues"),
+                    conflicts=self.table("rag__conflicts"),
+                ),
+                values,
+            ).fetchall()
 
     def touched_after(self, batch_id: int) -> pa.Table:
         """chunk_id of every chunk and tombstone of the batches after one."""

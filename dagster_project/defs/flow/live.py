@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dagster_project.core.build import BuildReport, Headrace
-from dagster_project.core.checks import COMPLETE
+from dagster_project.core.checks import COMPLETE, FITS, IN_FORCE
 from dagster_project.core.errors import HeadraceError
 from dagster_project.defs.flow.runs import under_way
 from dagster_project.defs.flow.sensors import LIVE_LOCK
@@ -95,14 +95,15 @@ def _events(
             **counts(sync),
         },
     )
-    # A batch that the check did not pass raises, and is not reported as one that did.
-    yield dg.AssetCheckEvaluation(
-        asset_key=VECTORS,
-        check_name=COMPLETE.name,
-        passed=True,
-        blocking=True,
-        metadata={"batch_id": str(sync.batch_id)},
-    )
+    # A batch that a check did not pass raises, and is not reported as one that did.
+    for check in (COMPLETE, IN_FORCE, FITS):
+        yield dg.AssetCheckEvaluation(
+            asset_key=VECTORS,
+            check_name=check.name,
+            passed=True,
+            blocking=True,
+            metadata={"batch_id": str(sync.batch_id)},
+        )
     yield dg.AssetMaterialization(PUBLISHED, metadata=published_metadata(headrace))
 
 

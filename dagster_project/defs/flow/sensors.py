@@ -16,15 +16,14 @@ from dagster_project.defs.index.publishing import (
     BUILD,
     PUBLISHED,
     VECTORS,
-    holds_what_the_warehouse_holds,
+    before_publishing,
 )
 from dagster_project.defs.transform import SOURCES_TAG, RoomTranslator
 from dagster_project.resources import HeadraceResource
 
 MICRO_BATCH = "micro_batch"
 _CHECKS = [
-    *holds_what_the_warehouse_holds.check_keys,
-    *lag_is_within_the_promise.check_keys,
+    key for check in (*before_publishing, lag_is_within_the_promise) for key in check.check_keys
 ]
 LIVE_LOCK = "live"
 # The daemon gives a tick a minute.

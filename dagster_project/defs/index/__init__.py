@@ -3,17 +3,17 @@
 import dagster as dg
 
 from dagster_project.defs.index.publishing import (
-    holds_what_the_warehouse_holds,
+    before_publishing,
+    of_the_search_indices,
     published,
-    search_index_is_current,
     vectors,
 )
 from dagster_project.defs.index.upkeep import anti_entropy, finds_nothing, maintenance, schedules
 
 assets: list[dg.AssetsDefinition] = [vectors, published, anti_entropy, maintenance]
 checks: list[dg.AssetChecksDefinition] = [
-    holds_what_the_warehouse_holds,
-    search_index_is_current,
+    *before_publishing,
+    *of_the_search_indices,
     finds_nothing,
 ]
 

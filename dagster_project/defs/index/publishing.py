@@ -6,10 +6,20 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.core.build import Headrace, NotPublishedError
-from dagster_project.core.checks import COMPLETE, CURRENT, same_rows
-from dagster_project.core.index import GenerationState
+from dagster_project.core.checks import (
+    COMPLETE,
+    CURRENT,
+    FITS,
+    IN_FORCE,
+    NEAREST,
+    Finding,
+    nothing_cut,
+    nothing_out_of_force,
+    same_rows,
+)
+from dagster_project.core.index import GenerationState, VectorIndex
 from dagster_project.core.sync import SyncReport
-from dagster_project.defs.results import check_result
+from dagster_project.defs.results import asset_check
 from dagster_project.defs.transform import sources_of
 from dagster_project.resources import HeadraceResource
 
@@ -67,24 +77,27 @@ def counts(report: SyncReport) -> dict[str, Any]:
     }
 
 
-@dg.asset_check(
-    asset=VECTORS, name=COMPLETE.name, description=COMPLETE.description, blocking=COMPLETE.blocks
-)
-def holds_what_the_warehouse_holds(warehouse: HeadraceResource) -> dg.AssetCheckResult:
-    """What is to be published holds every chunk of its batches once, as it is, and nothing else."""
-    headrace = warehouse.headrace
-    found = {
-        generation.name: headrace.check(generation)
-        for generation in headrace.to_sync()
-        if headrace.store.index(generation).exists
+def _filled(headrace: Headrace) -> dict[str, VectorIndex]:
+    """The indices whose newest version is to be published, by name."""
+    indexes = {
+        generation.name: headrace.store.index(generation) for generation in headrace.to_sync()
     }
-    return check_result(COMPLETE, same_rows(found))
+    return {name: index for name, index in indexes.items() if index.exists}
 
 
-@dg.asset_check(asset=PUBLISHED, name=CURRENT.name, description=CURRENT.description)
-def search_index_is_current(warehouse: HeadraceResource) -> dg.AssetCheckResult:
-    """Few rows are outside the search indices."""
-    return check_result(CURRENT, CURRENT.look(warehouse.headrace))
+def _same_rows(headrace: Headrace) -> Finding:
+    filled = _filled(headrace)
+    generations = [each for each in headrace.to_sync() if each.name in filled]
+    return same_rows({each.name: headrace.check(each) for each in generations})
+
+
+# What is to be published, where `headrace check` looks at what readers see.
+before_publishing = [
+    asset_check(COMPLETE, _same_rows),
+    asset_check(IN_FORCE, lambda headrace: nothing_out_of_force(_filled(headrace).values())),
+    asset_check(FITS, lambda headrace: nothing_cut(_filled(headrace).values())),
+]
+of_the_search_indices = [asset_check(CURRENT), asset_check(NEAREST)]
 
 
 @dg.asset(

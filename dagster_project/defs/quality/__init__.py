@@ -1,28 +1,11 @@
-"""What documents and chunks must be like before a full build embeds them.
+"""What documents and chunks must be like, and what is worth knowing of them.
 
-They look at whole tables, so a micro-batch leaves them out.
+These look at whole tables, so a micro-batch leaves them out; a full build asks them.
 """
 
-import dagster as dg
+from dagster_project.core.checks import ADVICE, GATES
+from dagster_project.defs.results import asset_check
 
-from dagster_project.core.checks import GATES, Check
-from dagster_project.defs.results import check_result
-from dagster_project.resources import HeadraceResource
-
-
-def _asset_check(check: Check) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=dg.AssetKey(check.asset.split("/")),
-        name=check.name,
-        description=check.description,
-        blocking=check.blocks,
-    )
-    def looks(warehouse: HeadraceResource) -> dg.AssetCheckResult:
-        return check_result(check, check.look(warehouse.headrace))
-
-    return looks
-
-
-checks = [_asset_check(check) for check in GATES]
+checks = [asset_check(check) for check in (*GATES, *ADVICE)]
 
 __all__ = ["checks"]

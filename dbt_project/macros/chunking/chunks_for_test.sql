@@ -4,14 +4,14 @@
     {%- set columns = [
         'document_id', 'source_name', 'doc_type', 'title', 'url', 'chunk_index', 'section_path', 'chunk_text',
         'header_length', 'approx_tokens', 'payload', 'access', 'valid_from', 'valid_to', 'lifecycle_state',
-        'source_updated_at', 'row_hash', 'chunking_policy', 'batch_id', 'dbt_invocation_id', 'is_deleted', 'occurrence',
+        'is_demoted', 'source_updated_at', 'row_hash', 'chunking_policy', 'batch_id', 'dbt_invocation_id', 'is_deleted', 'occurrence',
     ] -%}
     {%- set values = {
         'source_name': '', 'doc_type': '', 'title': '', 'chunk_index': 0, 'section_path': '', 'chunk_text': '',
         'header_length': 0, 'approx_tokens': 4, 'payload': '{}', 'access': ['everyone'], 'lifecycle_state': 'active',
         'source_updated_at': '2026-01-01 00:00:00+00', 'row_hash': 'an earlier state',
         'chunking_policy': headrace.chunking_policy(), 'batch_id': 1,
-        'dbt_invocation_id': 'an earlier run', 'is_deleted': 'false', 'occurrence': 1,
+        'dbt_invocation_id': 'an earlier run', 'is_deleted': 'false', 'is_demoted': 'false', 'occurrence': 1,
     } -%}
     select
         hashed.*,

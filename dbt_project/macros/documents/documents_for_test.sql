@@ -1,7 +1,11 @@
 {#- Rows of documents for a unit test, from dicts of the columns that matter to it; the others are empty. `more` names columns
-    beside the contract's. Their text came with their batch, unless a dict says otherwise. -#}
+    beside the contract's. Their text came with their batch and they are served where they are in force, unless a dict
+    says otherwise. -#}
 {% macro documents_for_test(rows, more=[]) -%}
-    {%- for row in rows %}{% do row.setdefault('text_batch_id', row.get('batch_id')) %}{% endfor -%}
+    {%- for row in rows -%}
+        {%- do row.setdefault('text_batch_id', row.get('batch_id')) -%}
+        {%- do row.setdefault('serving', 'full' if row.get('lifecycle_state') in ['active', 'stale'] else 'none') -%}
+    {%- endfor -%}
     {%- set values = {
         'title': '', 'body': '', 'payload': '{}', 'source_name': '', 'doc_type': '', 'access': ['everyone'],
         'is_deleted': 'false', 'source_updated_at': '2026-01-01 00:00:00+00',
@@ -15,6 +19,7 @@
     {%- set types = {
         'valid_from': 'date', 'valid_to': 'date', 'version_date': 'date', 'review_by': 'date',
         'source_updated_at': headrace.type_timestamp() | trim, 'is_deleted': dbt.type_boolean(),
+        'is_demoted': dbt.type_boolean(),
         'access': headrace.type_text_array() | trim, 'batch_id': dbt.type_bigint(), 'text_batch_id': dbt.type_bigint(),
         'chunk_index': dbt.type_int(), 'header_length': dbt.type_int(), 'approx_tokens': dbt.type_int(),
         'occurrence': dbt.type_int(),

@@ -1,35 +1,162 @@
 {#-
-    The lifecycle state of each row of `relation`, judged by today's date: deleted, draft (not yet in force), expired
-    (no longer), superseded (a newer version of its family is in force), stale (its review is overdue), active.
-    Gives document_id and lifecycle_state.
+    What each row of `relation`, documents after the contract, is today by its dates, its versions and its policy:
+
+    - lifecycle_state: deleted, draft (not yet in force), expired (no longer), superseded (a newer version is in force),
+      stale (its review is overdue or it is older than its policy lets it be), active;
+    - superseded_by: the document in force that replaces it;
+    - version_family: as given, or found in the title or path where the policy looks there;
+    - serving: whether readers find it: full, demoted (after what is equally good) or none.
+
+    A version replaces the others of its family, and what its payload names under `supersedes`: document ids, or paths
+    of the same source. Two that name each other replace nothing.
 -#}
 {% macro lifecycle_states(relation) %}
-    select
-        dated.document_id,
-        case
-            when dated.is_deleted then 'deleted'
-            when dated.is_early then 'draft'
-            when dated.is_late then 'expired'
-            when
-                dated.version_family is not null
-                and row_number() over (
-                    partition by
-                        dated.version_family, dated.is_deleted or dated.is_early or dated.is_late
-                    order by dated.version_of desc, dated.document_id desc
-                ) > 1
-                then 'superseded'
-            when dated.review_by < {{ headrace.current_date() }} then 'stale'
-            else 'active'
-        end as lifecycle_state
-    from (
+    with ruled as (
+
         select
             document_id,
             version_family,
-            review_by,
+            version_date,
+            valid_from,
             is_deleted,
+            source_name,
+            doc_type,
+            payload,
+            {{ headrace.version_words('title') }} as title_words,
+            case
+                when payload like '%"path"%' then {{ headrace.version_words(headrace.json_text('payload', 'path')) }}
+            end as path_words,
             coalesce(valid_from > {{ headrace.current_date() }}, false) as is_early,
             coalesce(valid_to < {{ headrace.current_date() }}, false) as is_late,
-            coalesce(version_date, valid_from, cast('0001-01-01' as date)) as version_of
+            coalesce(review_by < {{ headrace.current_date() }}, false) as is_overdue,
+            coalesce({{ headrace.days_between(
+                'coalesce(version_date, valid_from, ' ~ headrace.utc_date('source_updated_at') ~ ')',
+                headrace.current_date()
+            ) }}, 0) as age_days,
+            review_by is null as has_no_review_day,
+            {{ headrace.lifecycle_setting('max_age_days') }} as max_age_days,
+            {{ headrace.lifecycle_setting('review_days') }} as review_days,
+            {{ headrace.lifecycle_setting('when_stale') }} as when_stale,
+            {{ headrace.lifecycle_setting('when_superseded') }} as when_superseded,
+            {{ headrace.lifecycle_setting('find_versions', 'title') }} as finds_by_title,
+            {{ headrace.lifecycle_setting('find_versions', 'path') }} as finds_by_path
         from {{ relation }}
-    ) as dated
+
+    ),
+
+    -- A stem without a word would unite what has nothing but its year in common.
+    versions as (
+
+        select
+            ruled.*,
+            case
+                when version_family is not null then version_family
+                when
+                    finds_by_title and {{ headrace.names_version('title_words') }}
+                    and {{ headrace.matches(headrace.version_stem('title_words'), '[a-z][a-z][a-z]|[^\\x01-\\x7f]') }}
+                    then concat(source_name, ':', doc_type, ':', {{ headrace.version_stem('title_words') }})
+                when
+                    finds_by_path and {{ headrace.names_version('path_words') }}
+                    and {{ headrace.matches(headrace.version_stem('path_words'), '[a-z][a-z][a-z]|[^\\x01-\\x7f]') }}
+                    then concat(source_name, ':', doc_type, ':', {{ headrace.version_stem('path_words') }})
+            end as family,
+            coalesce(
+                replace({{ headrace.date_text('version_date') }}, '-', ''),
+                {{ headrace.version_key('title_words') }},
+                {{ headrace.version_key('path_words') }},
+                replace({{ headrace.date_text('valid_from') }}, '-', ''),
+                ''
+            ) as version_key,
+            not (is_deleted or is_early or is_late) as is_in_force
+        from ruled
+
+    ),
+
+    named as (
+
+        select
+            versions.document_id as newer_id,
+            versions.source_name,
+            versions.version_key,
+            part.value as older_name
+        from versions
+        {{ headrace.json_rows(
+            "case when versions.payload like '%\"supersedes\"%' then versions.payload else '{}' end", 'supersedes') }}
+        where versions.is_in_force
+
+    ),
+
+    named_pairs as (
+
+        select distinct
+            named.newer_id,
+            named.version_key,
+            versions.document_id as older_id
+        from named
+        inner join versions
+            on versions.document_id = named.older_name
+            or versions.document_id = concat(named.source_name, ':', named.older_name)
+        where versions.document_id <> named.newer_id
+
+    ),
+
+    replaced as (
+
+        select
+            pairs.older_id as document_id,
+            max(pairs.newer_id) as newer_id
+        from named_pairs as pairs
+        left join named_pairs as reverse_pairs
+            on pairs.older_id = reverse_pairs.newer_id and pairs.newer_id = reverse_pairs.older_id
+        where reverse_pairs.newer_id is null
+        group by pairs.older_id
+
+    ),
+
+    ranked as (
+
+        select
+            versions.*,
+            replaced.newer_id,
+            first_value(versions.document_id) over (
+                partition by versions.family, versions.is_in_force
+                order by versions.version_key desc, versions.document_id desc
+            ) as newest_id
+        from versions
+        left join replaced
+            on versions.document_id = replaced.document_id
+
+    ),
+
+    judged as (
+
+        select
+            ranked.*,
+            case
+                when is_deleted then 'deleted'
+                when is_early then 'draft'
+                when is_late then 'expired'
+                when newer_id is not null or (family is not null and newest_id <> document_id) then 'superseded'
+                when
+                    is_overdue or age_days > max_age_days or (has_no_review_day and age_days > review_days)
+                    then 'stale'
+                else 'active'
+            end as lifecycle_state
+        from ranked
+
+    )
+
+    select
+        document_id,
+        lifecycle_state,
+        family as version_family,
+        case when lifecycle_state = 'superseded' then coalesce(newer_id, newest_id) end as superseded_by,
+        case
+            when lifecycle_state = 'active' then 'full'
+            when lifecycle_state = 'stale'
+                then case when_stale when 'drop' then 'none' when 'demote' then 'demoted' else 'full' end
+            when lifecycle_state = 'superseded' and when_superseded = 'demote' then 'demoted'
+            else 'none'
+        end as serving
+    from judged
 {% endmacro %}

@@ -44,7 +44,8 @@ changed_documents as (
         documents.payload,
         documents.lifecycle_state,
         documents.source_updated_at,
-        documents.is_deleted,
+        documents.serving = 'demoted' as is_demoted,
+        documents.serving = 'none' as is_gone,
         {% if is_incremental() -%}
         documents.text_batch_id > written.batch_id as has_new_text
         {%- else -%}
@@ -61,7 +62,7 @@ changed_documents as (
 live_documents as (
 
     select * from changed_documents
-    where not is_deleted
+    where not is_gone
 
 ),
 
@@ -168,6 +169,7 @@ current_chunks as (
         live_documents.valid_from,
         live_documents.valid_to,
         live_documents.lifecycle_state,
+        live_documents.is_demoted,
         live_documents.source_updated_at
     from texts
     inner join live_documents
@@ -188,7 +190,8 @@ described_chunks as (
             headrace.array_to_text('current_chunks.access'),
             "coalesce(" ~ headrace.date_text('current_chunks.valid_from') ~ ", '')",
             "coalesce(" ~ headrace.date_text('current_chunks.valid_to') ~ ", '')",
-            'current_chunks.lifecycle_state', headrace.timestamp_text('current_chunks.source_updated_at'),
+            "case when current_chunks.is_demoted then 'demoted ' else '' end || current_chunks.lifecycle_state",
+            headrace.timestamp_text('current_chunks.source_updated_at'),
             "'" ~ headrace.chunking_policy() ~ "'",
         ])) }} as row_hash
     from current_chunks
@@ -219,6 +222,7 @@ select
     described_chunks.valid_from,
     described_chunks.valid_to,
     described_chunks.lifecycle_state,
+    described_chunks.is_demoted,
     described_chunks.source_updated_at,
     described_chunks.row_hash,
     '{{ headrace.chunking_policy() }}' as chunking_policy,
@@ -263,6 +267,7 @@ select
     stored_chunks.valid_from,
     stored_chunks.valid_to,
     'deleted' as lifecycle_state,
+    false as is_demoted,
     changed_documents.source_updated_at,
     '' as row_hash,
     '{{ headrace.chunking_policy() }}' as chunking_policy,

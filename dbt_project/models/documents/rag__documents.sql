@@ -127,7 +127,8 @@ changed as (
         coalesce(
             stored.title = current_documents.title
             and stored.body = current_documents.body
-            and stored.is_deleted = current_documents.is_deleted,
+            -- What was not served has no chunks.
+            and (stored.serving = 'none') = (states.serving = 'none'),
             false
         ) as has_same_text,
         stored.text_batch_id,
@@ -141,6 +142,9 @@ changed as (
         stored.document_id is null
         or stored.document_hash <> current_documents.document_hash
         or stored.lifecycle_state <> states.lifecycle_state
+        or stored.serving <> states.serving
+        or coalesce(stored.superseded_by, '') <> coalesce(states.superseded_by, '')
+        or coalesce(stored.version_family, '') <> coalesce(states.version_family, '')
         or stored.source_updated_at <> current_documents.source_updated_at
 
 ),
@@ -173,7 +177,7 @@ select
     current_documents.language,
     current_documents.valid_from,
     current_documents.valid_to,
-    current_documents.version_family,
+    states.version_family,
     current_documents.version_date,
     current_documents.review_by,
     current_documents.access,
@@ -181,6 +185,8 @@ select
     current_documents.source_updated_at,
     current_documents.is_deleted,
     states.lifecycle_state,
+    states.superseded_by,
+    states.serving,
     current_documents.document_hash,
     {{ batch_id }} as batch_id,
     {% if is_incremental() -%}

@@ -1,0 +1,245 @@
+"""Documents grow old: what becomes of them in the index, and what the checks say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dagster_project.core.build import Headrace, NotPublishedError
+from dagster_project.core.checks import CHECKS, Check, Finding, Status, hold_back
+from dagster_project.core.ingest import ingest_markdown
+from dagster_project.core.retrieval import search
+from dagster_project.core.settings import PACKAGE_PROJECT
+
+POLICY = """---
+title: Refund policy {year}
+doc_type: policy
+owner: Finance
+version_date: {year}-01-01
+review_by: {review_by}
+updated_at: 2026-01-01
+---
+Money goes back within {days} days of the order. Ask the support desk for the form.
+
+The desk answers on the same day. Travel is paid by the traveller.
+"""
+PROJECT = """
+name: lifecycle
+version: "1.0"
+profile: headrace
+vars:
+  headrace_lifecycle:
+    - {{doc_type: policy, needs_owner: true, find_versions: [title], when_stale: keep}}
+    - {{doc_type: guide, when_superseded: demote}}
+  headrace_as_of: "{now}"
+"""
+BY_NAME = {check.name: check for check in CHECKS}
+
+
+class Library:
+    """A folder of documents, and the date on which they are judged."""
+
+    def __init__(self, headrace: Headrace, root: Path) -> None:
+        self.folder = root / "documents"
+        self.folder.mkdir()
+        project = root / "project"
+        project.mkdir()
+        self.project = project / "dbt_project.yml"
+        (project / "packages.yml").write_text(f"packages: [{{local: {PACKAGE_PROJECT}}}]\n")
+        self.headrace = Headrace(replace(headrace.settings, dbt_project=project))
+        self.today("2026-06-01")
+
+    def today(self, day: str) -> None:
+        self.project.write_text(PROJECT.format(now=f"{day} 12:00:00+00"))
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def policy(self, year: int, days: int, review_by: str) -> None:
+        self.write(f"refund-{year}.md", POLICY.format(year=year, days=days, review_by=review_by))
+
+    def build(self) -> None:
+        ingest_markdown(self.headrace.warehouse, self.folder, "library")
+        self.headrace.dbt.parse()
+        self.headrace.build(gate=hold_back)
+
+    def answers(self, query: str = "refund money days") -> dict[str, str]:
+        hits = search(self.headrace.live_index, self.headrace.embedder, query, 20)
+        return {hit.document_id.removeprefix("library:"): hit.lifecycle_state for hit in hits}
+
+    def look(self, name: str) -> Finding:
+        return BY_NAME[name].look(self.headrace)
+
+
+@pytest.fixture
+def library(
+    postgres_url: str, headrace: Headrace, tmp_path: Path, request: pytest.FixtureRequest
+) -> Library:
+    schema = f"life_{abs(hash(request.node.name)) % 10**8}"
+    settings = replace(
+        headrace.settings, schema=schema, lancedb_uri=str(tmp_path / "lancedb"), home=tmp_path / "h"
+    )
+    with psycopg.connect(settings.postgres_url or "") as connection:
+        connection.execute("drop schema if exists headrace_ops cascade")
+    return Library(Headrace(settings), tmp_path)
+
+
+def test_only_the_newest_version_answers_and_the_one_before_comes_back_stale(
+    library: Library,
+) -> None:
+    library.policy(2022, 30, "2023-01-01")
+    library.policy(2024, 14, "2027-01-01")
+    library.build()
+    assert library.answers() == {"refund-2024.md": "active"}
+    with library.headrace.warehouse.connect() as connection:
+        [replaced] = connection.execute(
+            f"select superseded_by from {library.headrace.settings.schema}.rag__documents "
+            "where lifecycle_state = 'superseded'"
+        ).fetchall()
+    assert replaced == ("library:refund-2024.md",)
+
+    (library.folder / "refund-2024.md").unlink()
+    library.build()
+    assert library.answers() == {"refund-2022.md": "stale"}
+    assert library.headrace.verify(content=True).is_clean
+
+
+def test_a_document_expires_by_the_clock_alone(library: Library) -> None:
+    library.write("offer.md", "---\nvalid_to: 2026-06-01\n---\nThe refund offer of the summer.")
+    library.build()
+    assert library.answers() == {"offer.md": "active"}
+    library.today("2026-06-02")
+    library.headrace.dbt.parse()
+    library.headrace.build()
+    assert library.answers() == {}
+    assert library.headrace.live_index.count() == 0
+
+
+def test_what_is_demoted_stands_behind_what_answers_as_well(library: Library) -> None:
+    guide = "---\ntitle: {0}\ndoc_type: guide\n{1}---\nHow refunds are paid, in the {0}.\n"
+    library.write("new.md", guide.format("New guide", "supersedes: old.md\n"))
+    library.write("old.md", guide.format("Old guide", ""))
+    library.build()
+    assert list(library.answers("How refunds are paid, in the Old guide").items()) == [
+        ("new.md", "active"),
+        ("old.md", "superseded"),
+    ]
+    assert library.look("only_documents_in_force_are_served").status is Status.PASS
+
+
+def test_a_policy_with_an_unknown_word_is_explained(library: Library) -> None:
+    library.write("note.md", "A note.")
+    text = library.project.read_text().replace("needs_owner", "needs_an_owner")
+    library.project.write_text(text)
+    with pytest.raises(Exception, match="entry 1: there is no needs_an_owner"):
+        library.build()
+
+
+@contextmanager
+def _planted(library: Library, *statements: str) -> Iterator[None]:
+    """Rows changed behind dbt's back, and put back."""
+    schema = library.headrace.settings.schema
+    with library.headrace.warehouse.connect() as connection:
+        connection.execute(f"create table keep as table {schema}.rag__documents")
+        connection.execute(f"create table keep_conflicts as table {schema}.rag__conflicts")
+        for statement in statements:
+            connection.execute(statement.replace("DOCUMENTS", f"{schema}.rag__documents"))
+    yield
+    with library.headrace.warehouse.connect() as connection:
+        for model, kept in (("rag__documents", "keep"), ("rag__conflicts", "keep_conflicts")):
+            connection.execute(f"truncate {schema}.{model}")
+            connection.execute(f"insert into {schema}.{model} table {kept}")
+            connection.execute(f"drop table {kept}")
+
+
+@pytest.mark.parametrize(
+    ("name", "statement", "status"),
+    [
+        ("documents_have_owners", "update DOCUMENTS set owner = null", Status.WARN),
+        ("reviews_are_done", "update DOCUMENTS set review_by = '2026-01-01'", Status.WARN),
+        ("few_documents_are_stale", "update DOCUMENTS set lifecycle_state = 'stale'", Status.WARN),
+        (
+            "one_version_of_a_family_is_served",
+            "update DOCUMENTS set version_family = 'f', serving = 'full'",
+            Status.FAIL,
+        ),
+    ],
+)
+def test_a_check_of_documents_fails_and_passes_when_it_is_mended(
+    library: Library, name: str, statement: str, status: Status
+) -> None:
+    library.policy(2024, 14, "2027-01-01")
+    library.write("other.md", "---\ntitle: Other\nowner: Ann\n---\nAnother text altogether.")
+    library.build()
+    assert library.look(name).status is Status.PASS, library.look(name)
+    with _planted(library, statement):
+        found = library.look(name)
+        assert found.status is status
+        assert found.samples[0]["document_id"].startswith("library:")
+        assert BY_NAME[name].remedy_for(found)
+    assert library.look(name).status is Status.PASS
+
+
+def test_two_that_disagree_are_shown_side_by_side_until_one_goes(library: Library) -> None:
+    library.policy(2024, 14, "2027-01-01")
+    library.build()
+    assert library.look("documents_agree").status is Status.PASS
+    text = (library.folder / "refund-2024.md").read_text().replace("14 days", "30 days")
+    library.write("copy.md", text.replace("Refund policy 2024", "How we refund"))
+    library.build()
+    found = library.look("documents_agree")
+    assert found.status is Status.WARN
+    passages = {found.samples[0]["passage"], found.samples[0]["other_passage"]}
+    assert passages == {
+        "Money goes back within 30 days of the order.",
+        "Money goes back within 14 days of the order.",
+    }
+    (library.folder / "copy.md").unlink()
+    library.build()
+    assert library.look("documents_agree").status is Status.PASS
+
+
+def _set(column: str, value: str) -> Callable[[Library], None]:
+    def plant(library: Library) -> None:
+        library.headrace.index._head().update(values_sql={column: value})
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "bad", "good"),
+    [
+        ("only_documents_in_force_are_served", "lifecycle_state", "'superseded'", "'active'"),
+        ("the_model_reads_every_chunk_whole", "windows", "2", "1"),
+    ],
+)
+def test_a_check_of_the_index_blocks_and_leaves_readers_their_version(
+    library: Library, name: str, column: str, bad: str, good: str
+) -> None:
+    library.policy(2024, 14, "2027-01-01")
+    library.build()
+    version = library.headrace.live_index.live_version
+    assert library.look(name).status is Status.PASS
+
+    _set(column, bad)(library)
+    with pytest.raises(NotPublishedError, match="library:refund-2024.md"):
+        library.headrace.publish()
+    assert library.headrace.live_index.live_version == version
+    library.headrace.live_index.publish()
+    found = library.look(name)
+    assert found.status is Status.FAIL and BY_NAME[name].blocks
+    assert found.samples[0]["document_id"] == "library:refund-2024.md"
+
+    _set(column, good)(library)
+    library.headrace.publish()
+    assert library.look(name).status is Status.PASS
+
+
+def test_each_check_says_what_to_do() -> None:
+    for check in CHECKS:
+        assert isinstance(check, Check) and check.remedy and check.description

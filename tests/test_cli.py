@@ -195,7 +195,8 @@ def test_an_index_that_lost_a_row_fails_its_check_until_it_is_mended(
     headrace.live_index.publish()
     junit, markdown = tmp_path / "checks.xml", tmp_path / "checks.md"
 
-    arguments = ("check", "--select", "index/vectors", "--junit", str(junit))
+    name = "holds_what_the_warehouse_holds"
+    arguments = ("check", "--select", name, "--junit", str(junit))
     [outcome] = shell.json(*arguments, "--markdown", str(markdown), code=1)
     assert outcome["status"] == "fail"
     assert [row["chunk_id"] for row in outcome["samples"]] == [chunk_id]

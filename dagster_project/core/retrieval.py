@@ -81,7 +81,7 @@ def search(
         raise ConfigurationError(f"--k is {k}: ask for 1 chunk or more.")
     table = index.live()
     depth = max(_DEPTH, k)
-    condition = where or "true"
+    condition = f"({where})" if where else "true"
     vector = embedder.embed([query]).vectors[0]
     with _explained(where):
         by_meaning = (

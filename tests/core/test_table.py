@@ -14,7 +14,7 @@ from dagster_project.core.embedding import FakeEmbedder
 from dagster_project.core.index import VectorIndex, index_schema
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
-VALUES = {pa.int32(): 1, pa.int64(): 1, pa.date32(): date(2026, 1, 1)}
+VALUES = {pa.int32(): 1, pa.int64(): 1, pa.date32(): date(2026, 1, 1), pa.bool_(): False}
 
 
 def _row(number: int, model: FakeEmbedder) -> pa.Table:

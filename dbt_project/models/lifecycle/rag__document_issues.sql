@@ -1,16 +1,22 @@
 {{ config(materialized='view') }}
 
-with documents as (
+with every_document as (
+
+    select * from {{ ref('rag__documents') }}
+
+),
+
+documents as (
 
     select
-        documents.*,
+        every_document.*,
         {{ headrace.lifecycle_setting('needs_owner') }} as needs_owner,
         {{ headrace.lifecycle_setting('review_days') }} as review_days,
         {{ headrace.days_between(
             'coalesce(version_date, valid_from, ' ~ headrace.utc_date('source_updated_at') ~ ')',
             headrace.current_date()
         ) }} as age_days
-    from {{ ref('rag__documents') }} as documents
+    from every_document
     where serving <> 'none'
 
 ),

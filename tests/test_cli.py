@@ -131,6 +131,7 @@ def test_a_search_has_stable_keys(shell: Shell) -> None:
             "lifecycle_state",
             "source_updated_at",
             "dbt_invocation_id",
+            "pages",
         }
     ]
     assert hits[0]["document_id"] == "docs:refund.md"

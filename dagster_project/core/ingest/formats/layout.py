@@ -14,6 +14,7 @@ from itertools import pairwise
 from statistics import median
 
 from dagster_project.core.ingest.documents import table
+from dagster_project.core.text import letters
 
 _BULLET = re.compile(r"^(?:[•‣◦▪●○∙·–*-]|\(?\d{1,3}[.)]|[a-z][.)])$")
 _STARTS_LIST = re.compile(r"^([•‣◦▪●○∙·–*-]|\(?\d{1,3}[.)])\s+(?=\S)")
@@ -59,11 +60,6 @@ class Block:
     rows: int
     page: int
     breaks: tuple[tuple[int, int], ...] = ()
-
-
-def letters(text: str) -> int:
-    """How many characters a text has, white space left out."""
-    return len("".join(text.split()))
 
 
 def pieces_of(words: Sequence[Piece]) -> list[Piece]:

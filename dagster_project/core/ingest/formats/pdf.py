@@ -23,10 +23,10 @@ from dagster_project.core.ingest.formats.layout import (
     blocks,
     flows,
     joined_over_pages,
-    letters,
     markdown,
     pieces_of,
 )
+from dagster_project.core.text import letters
 
 # Where running headers and footers stand, as a part of the page's height.
 _MARGIN = 0.12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +32,35 @@ def files(
     headrace = Headrace(Settings.load())
     limits = Limits(size=headrace.settings.max_file_mb << 20)
     _print(source, ingest_files(headrace.warehouse, location, source, limits), as_json)
+
+
+@app.command("slack")
+def slack(
+    export: Annotated[Path, typer.Argument(help="A workspace export: the zip, or its folder.")],
+    source: Source,
+    workspace: Annotated[
+        str | None, typer.Option(help="The workspace's domain, acme of acme.slack.com, for links.")
+    ] = None,
+    direct: Annotated[bool, typer.Option("--direct", help="Direct messages too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Load a Slack export: threads and conversations; what it no longer holds goes out."""
+    from dagster_project.core.ingest import ingest_slack
+
+    warehouse = Headrace(Settings.load()).warehouse
+    _print(source, ingest_slack(warehouse, export, source, workspace, direct=direct), as_json)
+
+
+@app.command("notion")
+def notion(
+    export: Annotated[Path, typer.Argument(help="An export, or a folder of the API's answers.")],
+    source: Source,
+    as_json: AsJson = False,
+) -> None:
+    """Load a Notion export: pages and databases; what it no longer holds goes out."""
+    from dagster_project.core.ingest import ingest_notion
+
+    _print(source, ingest_notion(Headrace(Settings.load()).warehouse, export, source), as_json)
 
 
 def _print(source: str, report: IngestReport, as_json: bool) -> None:

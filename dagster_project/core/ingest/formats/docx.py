@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
-import mammoth
+import mammoth  # type: ignore[import-untyped]
 from bs4 import BeautifulSoup
 
 from dagster_project.core.ingest.archive import Limits, check_archive

@@ -126,6 +126,9 @@ class Export:
 
     def _open_zip(self, archive: zipfile.ZipFile, *, nested: bool) -> None:
         self._budget = check_archive(archive, self._budget)
+        # Where one entry is damaged, the names may be too: what seems gone may be there.
+        if (damaged := archive.testzip()) is not None:
+            raise UnsafeArchiveError(f"{damaged!r} in it is damaged")
         for entry in archive.infolist():
             if entry.is_dir():
                 continue

@@ -123,7 +123,9 @@ def _page(files: Export, name: str, source: str, databases: set[str]) -> Documen
     said, rest = _properties(lines, is_row=_is_row(name, databases))
     lowered = {key.lower(): value for key, value in said.items()}
     edited = next((time for key in _EDITED if (time := _time(lowered.get(key)))), None)
-    facts = {key: lowered[key] for key in ("status", "tags", "verification") if key in lowered}
+    facts: dict[str, object] = {
+        key: lowered[key] for key in ("status", "tags", "verification") if key in lowered
+    }
     if "tags" in facts:
         facts["tags"] = [tag.strip() for tag in lowered["tags"].split(",") if tag.strip()]
     return new_document(

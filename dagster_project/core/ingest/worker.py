@@ -99,7 +99,7 @@ class _Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self._memory)],
+            [sys.executable, "-c", f"from {__name__} import main; main()", str(self._memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # The child finds the package where this process found it.
@@ -197,7 +197,3 @@ def main() -> None:
         answer = json.dumps(_answer(kind, data)).encode()
         answers.write(_LENGTH.pack(len(answer)) + answer)
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

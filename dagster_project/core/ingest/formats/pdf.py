@@ -153,33 +153,44 @@ def _title(metadata: dict[str, Any]) -> str | None:
 
 def _without_furniture(pages: list[list[Piece]], heights: list[float]) -> list[list[Piece]]:
     """The pages without what stands at the same place of many: headers, footers, page numbers."""
-    seen: Counter[tuple[str, int]] = Counter()
-    for number, (pieces, height) in enumerate(zip(pages, heights, strict=True), start=1):
-        seen.update({_mark(piece, number) for piece in pieces if _is_marginal(piece, height)})
-    enough = max(2, len(pages) / 3)
-    return [
-        [
-            piece
-            for piece in pieces
-            if not (
-                _is_marginal(piece, height)
-                and (seen[_mark(piece, number)] >= enough or _PAGE_NUMBER.match(piece.text))
-            )
-        ]
-        for number, (pieces, height) in enumerate(zip(pages, heights, strict=True), start=1)
+    sizes: Counter[float] = Counter()
+    for piece in (piece for pieces in pages for piece in pieces if not piece.is_table):
+        sizes[round(piece.size, 1)] += len(piece.text)
+    usual = max(sizes, key=lambda size: sizes[size], default=0.0)
+    marginal = [
+        [piece for piece in pieces if _is_marginal(piece, height, usual)]
+        for pieces, height in zip(pages, heights, strict=True)
     ]
+    seen = Counter(
+        mark
+        for number, pieces in enumerate(marginal, start=1)
+        for mark in {mark for piece in pieces for mark in _marks(piece, number)}
+    )
+    enough = max(2, len(pages) / 3)
+    running = {
+        id(piece)
+        for number, pieces in enumerate(marginal, start=1)
+        for piece in pieces
+        if _PAGE_NUMBER.match(piece.text)
+        or any(seen[mark] >= enough for mark in _marks(piece, number))
+    }
+    return [[piece for piece in pieces if id(piece) not in running] for pieces in pages]
 
 
-def _is_marginal(piece: Piece, height: float) -> bool:
-    return not piece.is_table and (
-        piece.bottom < _MARGIN * height or piece.top > (1 - _MARGIN) * height
+def _is_marginal(piece: Piece, height: float, usual: float) -> bool:
+    """Whether a piece may be a running header: what is set larger than the text is a heading."""
+    return (
+        not piece.is_table
+        and piece.size < 1.05 * usual
+        and (piece.bottom < _MARGIN * height or piece.top > (1 - _MARGIN) * height)
     )
 
 
-def _mark(piece: Piece, page: int) -> tuple[str, int]:
-    """What a running header has in common on all pages: its text but for the page's number."""
-    text = re.sub(r"\d+", lambda found: f"#{int(found.group()) - page}", piece.text)
-    return text, round(piece.top / 4)
+def _marks(piece: Piece, page: int) -> set[tuple[str, int]]:
+    """What a running header has in common on all pages: its text, but for the page's number."""
+    counted = re.sub(r"\d+", lambda found: f"#{int(found.group()) - page}", piece.text)
+    place = round(piece.top / 4)
+    return {(piece.text, place), (counted, place)}
 
 
 def _document(pages: list[list[Piece]]) -> tuple[str, list[int]]:

@@ -143,15 +143,15 @@ def _text(text: str, **marks: bool) -> dict[str, Any]:
 
 
 def _block(
-    kind: str, text: str = "", children: list[Any] | None = None, **more: Any
-) -> dict[str, Any]:  # noqa: ANN401
+    kind: str, text: str = "", children: list[Any] | None = None, **more: object
+) -> dict[str, Any]:
     content = {"rich_text": [_text(text)] if text else [], "children": children or [], **more}
     return {"object": "block", "type": kind, kind: content}
 
 
 BLOCKS = [
     _block("heading_1", "One"),
-    {"type": "paragraph", "paragraph": {"rich_text": [
+    {"object": "block", "type": "paragraph", "paragraph": {"rich_text": [
         _text("A "), _text("bold", bold=True), _text(" and "), _text("x = 1", code=True),
         {"type": "text", "plain_text": "link", "href": "https://a.b", "annotations": {}}]}},
     _block("bulleted_list_item", "first", [_block("to_do", "inner", checked=True)]),
@@ -246,8 +246,10 @@ def test_a_folder_of_the_answers_of_the_api(headrace: Headrace, tmp_path: Path) 
         for number, block in enumerate(BLOCKS[:2])
     ]
     (tmp_path / "pages.json").write_text(json.dumps({"object": "list", "results": [page, base]}))
+    blocks.append(_block("paragraph", "x") | {"id": "b9", "parent": {"page_id": "none"}})
     (tmp_path / "blocks.json").write_text(json.dumps({"object": "list", "results": blocks}))
-    assert ingest_notion(headrace.warehouse, tmp_path, "api").added == 2
+    report = ingest_notion(headrace.warehouse, tmp_path, "api")
+    assert (report.added, report.ignored) == (2, {"blocks of pages that are not there": 1})
     rows = raw_rows(headrace, "api")
     found = rows[f"api:{page_id.replace('-', '')}"]
     assert found[3:7] == (
@@ -269,4 +271,7 @@ def test_a_folder_of_the_answers_of_the_api(headrace: Headrace, tmp_path: Path) 
     assert (report.deleted, len(report.refused)) == (0, 1)
     (tmp_path / "broken.json").unlink()
     report = ingest_notion(headrace.warehouse, tmp_path, "api")
-    assert (report.deleted, report.ignored) == (1, {"in the trash": 1})
+    assert (report.deleted, report.ignored) == (
+        1,
+        {"in the trash": 1, "blocks of pages that are not there": 1},
+    )

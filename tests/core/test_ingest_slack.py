@@ -161,7 +161,7 @@ def test_edits_deletes_and_new_messages_have_their_effect_and_no_other(
     thread = now[f"slack:C1:{edited['ts']}"]
     assert "Edited." in thread[4]
     assert thread[15] == datetime.fromtimestamp(START + 9_000_000, tz=timezone.utc)
-    last = max((key for key in now if key.startswith("slack:C4:") and now[key] != rows[key]))
+    last = max(key for key in now if key.startswith("slack:C4:") and now[key] != rows[key])
     assert now[last][4].endswith("One more.\n(file: Plan)")
     assert json.loads(now[last][14])["reactions"] == {"tada": 2}
     headrace.build()

@@ -54,6 +54,11 @@ class _Answers:
         key = _id(block.get("id")) or str(len(self.blocks.get(parent, {})))
         self.blocks.setdefault(parent, {})[key] = block
 
+    def strays(self) -> int:
+        """How many blocks stand in no page or block that there is."""
+        known = self.pages.keys() | {key for held in self.blocks.values() for key in held}
+        return sum(len(held) for parent, held in self.blocks.items() if parent not in known)
+
     def below(self, key: str) -> list[dict[str, Any]]:
         """The blocks that stand in a page or block, in the order that they came in."""
         return list(self.blocks.get(key, {}).values())
@@ -79,6 +84,8 @@ def api_documents(load: Load, answers: Sequence[tuple[str, bytes]], source: str)
             continue
         if not held:
             load.refuse(f"{source}:", f"{name} holds no page, database or block: fetch it again")
+    for _ in range(found.strays()):
+        load.ignore("blocks of pages that are not there")
     for key, page in found.pages.items():
         _add(load, f"{source}:{key}", page, lambda: _page(found, key, page, source))  # noqa: B023
     for key, database in found.databases.items():

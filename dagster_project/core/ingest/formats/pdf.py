@@ -54,7 +54,10 @@ def parse_pdf(data: bytes) -> Parsed:
             ]
             title = _title(document.metadata)
     except PdfminerException as error:
-        raise ValueError(_reason(error.args[0] if error.args else error)) from error
+        cause = error.args[0] if error.args else error
+        if isinstance(cause, (MemoryError, RecursionError)):
+            raise cause from error
+        raise ValueError(_reason(cause)) from error
     except (PDFPasswordIncorrect, PDFSyntaxError) as error:
         raise ValueError(_reason(error)) from error
     if not any(pages):

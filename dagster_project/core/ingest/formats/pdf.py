@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import logging
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pdfplumber
+from pdfminer.ascii85 import ascii85decode
 from pdfminer.pdfdocument import PDFPasswordIncorrect
 from pdfminer.pdfparser import PDFSyntaxError
+from pdfminer.pdftypes import LITERALS_ASCII85_DECODE, LITERALS_FLATE_DECODE, stream_value
 from pdfplumber.page import Page
 from pdfplumber.utils.exceptions import PdfminerException
 
@@ -45,6 +48,8 @@ def parse_pdf(data: bytes) -> Parsed:
         raise ValueError("its end is missing: copy the file again")
     try:
         with _losses_noticed(), pdfplumber.open(io.BytesIO(data)) as document:
+            for page in document.pages:
+                _check_whole(page)
             pages = [_pieces(page) for page in document.pages]
             heights = [float(page.height) for page in document.pages]
             scanned = [
@@ -99,6 +104,35 @@ def _losses_noticed() -> Iterator[None]:
         logger.removeHandler(listener)
     if lost:
         raise ValueError("it is damaged: a part of its text cannot be unpacked: save it again")
+
+
+def _check_whole(page: Page) -> None:
+    """Raise a ValueError where the end of a page's text is missing: the parser says nothing."""
+    for number in page.page_obj.contents:
+        stream = stream_value(number)
+        data = stream.get_rawdata() if stream.decipher is None else None
+        for name, _ in stream.get_filters() if data else ():
+            if name in LITERALS_ASCII85_DECODE:
+                data = ascii85decode(data or b"")
+                continue
+            if name in LITERALS_FLATE_DECODE and not _inflates(data or b""):
+                raise ValueError(
+                    f"it is damaged: a part of page {page.page_number} is missing: copy it again"
+                )
+            break
+
+
+def _inflates(data: bytes) -> bool:
+    """Whether compressed data has an end; the checksum behind it is often left out."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    waiting = data[2:]
+    try:
+        while waiting and not inflater.eof:
+            inflater.decompress(waiting, 1 << 20)
+            waiting = inflater.unconsumed_tail
+    except zlib.error:
+        return False
+    return inflater.eof
 
 
 def _pieces(page: Page) -> list[Piece]:

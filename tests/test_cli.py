@@ -91,7 +91,7 @@ def test_the_status_of_a_new_home_is_empty(shell: Shell) -> None:
 
 
 def test_a_folder_is_ingested(shell: Shell, folder: Path) -> None:
-    found = shell.json("ingest", "markdown", str(folder), "--source", "docs")
+    found = shell.json("ingest", "files", str(folder), "--source", "docs")
     refused = found.pop("refused")
     assert found == {"added": 2, "changed": 0, "deleted": 0, "unchanged": 0}
     assert [(row["document_id"], row["reason"][:9]) for row in refused] == [
@@ -131,6 +131,7 @@ def test_a_search_has_stable_keys(shell: Shell) -> None:
             "lifecycle_state",
             "source_updated_at",
             "dbt_invocation_id",
+            "pages",
         }
     ]
     assert hits[0]["document_id"] == "docs:refund.md"
@@ -155,7 +156,7 @@ def test_an_index_that_agrees_is_verified(shell: Shell) -> None:
 
 def test_mistakes_are_one_line_and_exit_code_2(shell: Shell, folder: Path) -> None:
     assert "is no folder" in shell.error(
-        "ingest", "markdown", str(folder / "none"), "--source", "docs"
+        "ingest", "files", str(folder / "none"), "--source", "docs"
     )
     assert "The query is empty" in shell.error("search", " ")
     assert "--where 'no such'" in shell.error("search", "refund", "--where", "no such")
@@ -165,7 +166,7 @@ def test_an_index_that_lags_behind_fails_the_verification(shell: Shell) -> None:
     # dbt alone: the warehouse has a chunk less than the index, which nobody synced.
     (new := shell.home.parent / "new").mkdir()
     (new / "refund.md").write_text("# Refunds\n\nMoney goes back within 30 days — always.\n")
-    shell.json("ingest", "markdown", str(new), "--source", "docs")
+    shell.json("ingest", "files", str(new), "--source", "docs")
     done = shell.run("dbt", "build", "--exclude-resource-type", "unit_test", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     found = shell.json("verify", code=1)

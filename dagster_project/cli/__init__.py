@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from dagster_project.cli import checking, index, running
+from dagster_project.cli import checking, index, ingesting, running
 from dagster_project.cli.output import AsJson, console, errors, print_hits, print_json, table
 from dagster_project.cli.progress import build_progress
 from dagster_project.core.build import BuildReport, Headrace
@@ -26,8 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-ingest_app = typer.Typer(help="Load documents from outside the warehouse.", no_args_is_help=True)
-app.add_typer(ingest_app, name="ingest")
+app.add_typer(ingesting.app, name="ingest")
 app.add_typer(running.app)
 app.add_typer(index.app)
 app.add_typer(checking.app)
@@ -44,33 +42,6 @@ def main() -> None:
 
 def _headrace() -> Headrace:
     return Headrace(Settings.load())
-
-
-@ingest_app.command("markdown")
-def ingest_markdown_command(
-    directory: Annotated[
-        Path, typer.Argument(help="The folder; its files become the source's documents.")
-    ],
-    source: Annotated[
-        str, typer.Option(help="The source's name, in front of every document's id.")
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Load a folder of Markdown: new and changed files come in, files that are gone go out."""
-    from dagster_project.core.ingest import ingest_markdown
-
-    report = ingest_markdown(_headrace().warehouse, directory, source)
-    if as_json:
-        print_json(asdict(report))
-        return
-    console.print(
-        f"{source}: {report.added} added, {report.changed} changed, {report.deleted} deleted, "
-        f"{report.unchanged} unchanged, "
-        f"{len(report.refused)} refused. `headrace build` brings them to the index."
-    )
-    if report.refused:
-        rows = [[refusal.document_id, refusal.reason] for refusal in report.refused]
-        console.print(table("Refused, and kept in the quarantine", ["file", "reason"], rows))
 
 
 @app.command()

@@ -48,8 +48,16 @@ def print_hits(query: str, hits: list[Hit]) -> None:
         head = Text.assemble(
             (f"{rank}  ", "bold"), (hit.title, "bold cyan"), f" > {section}" if section else ""
         )
-        foot = f"{hit.document_id} · {hit.source_updated_at:%Y-%m-%d %H:%M} · {hit.score:.4f}"
+        changed = f"{hit.source_updated_at:%Y-%m-%d %H:%M}"
+        foot = f"{hit.document_id}{_pages(hit)} · {changed} · {hit.score:.4f}"
         text = " ".join(hit.text.split())
         console.print(head, highlight=False)
         console.print(Padding(Text(text[:240] + (" …" if len(text) > 240 else "")), (0, 0, 0, 3)))
         console.print(Padding(Text(foot, style="dim"), (0, 0, 0, 3)))
+
+
+def _pages(hit: Hit) -> str:
+    if hit.pages is None:
+        return ""
+    first, last = hit.pages
+    return f" · page {first}" if first == last else f" · pages {first}–{last}"

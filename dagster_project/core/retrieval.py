@@ -11,6 +11,7 @@ from typing import Any
 from dagster_project.core.embedding import Embedder
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.index import VectorIndex, is_one_of
+from dagster_project.core.pages import pages_of
 
 _COLUMNS = [
     "chunk_id",
@@ -24,6 +25,8 @@ _COLUMNS = [
     "lifecycle_state",
     "source_updated_at",
     "dbt_invocation_id",
+    "chunk_index",
+    "payload",
 ]
 # Ranks that each leg gives to the fusion at least, and the constant of the paper that proposed it.
 _DEPTH = 200
@@ -41,6 +44,7 @@ class Hit:
         score: the fused score, higher is better; comparable within one search only.
         source_updated_at: when the newest row of the document changed, UTC.
         dbt_invocation_id: the dbt run that made the text.
+        pages: the first and the last page that the text is on, where the document has pages.
     """
 
     chunk_id: str
@@ -54,6 +58,7 @@ class Hit:
     lifecycle_state: str
     source_updated_at: datetime
     dbt_invocation_id: str
+    pages: tuple[int, int] | None = None
 
 
 def search(
@@ -113,7 +118,8 @@ def search(
             .limit(k)
             .to_list()
         }
-    return [_hit(rows[chunk_id], scores[chunk_id]) for chunk_id in best]
+        pages = pages_of(table, list(rows.values()))
+    return [_hit(rows[chunk_id], scores[chunk_id], pages.get(chunk_id)) for chunk_id in best]
 
 
 def reciprocal_ranks(legs: Iterable[list[str]]) -> dict[str, float]:
@@ -125,7 +131,7 @@ def reciprocal_ranks(legs: Iterable[list[str]]) -> dict[str, float]:
     return scores
 
 
-def _hit(row: dict[str, Any], score: float) -> Hit:
+def _hit(row: dict[str, Any], score: float, pages: tuple[int, int] | None) -> Hit:
     return Hit(
         chunk_id=row["chunk_id"],
         document_id=row["document_id"],
@@ -138,6 +144,7 @@ def _hit(row: dict[str, Any], score: float) -> Hit:
         lifecycle_state=row["lifecycle_state"],
         source_updated_at=row["source_updated_at"],
         dbt_invocation_id=row["dbt_invocation_id"],
+        pages=pages,
     )
 
 

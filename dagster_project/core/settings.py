@@ -37,6 +37,7 @@ class Settings:
         batch_documents: changed documents that a micro-batch takes at most.
         batch_order: which of them it takes first, ``freshest`` or ``oldest``.
         lock_wait: seconds to wait for another process that runs dbt or writes the index.
+        max_file_mb: the largest file that `headrace ingest files` reads, in MB.
     """
 
     home: Path
@@ -49,6 +50,7 @@ class Settings:
     embedding_backend: str = "onnx"
     batch_documents: int = 250
     batch_order: str = "freshest"
+    max_file_mb: int = 50
 
     @classmethod
     def load(cls, home: Path | None = None) -> Settings:
@@ -87,6 +89,7 @@ class Settings:
                 "HEADRACE_BATCH_ORDER", setting("batch_order", "freshest"), ("freshest", "oldest")
             ),
             lock_wait=_seconds("HEADRACE_LOCK_WAIT", setting("lock_wait", "60")),
+            max_file_mb=_count("HEADRACE_MAX_FILE_MB", setting("max_file_mb", "50")),
         )
 
     @property

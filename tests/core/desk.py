@@ -16,7 +16,7 @@ import numpy as np
 
 from dagster_project.core.build import BuildReport, Headrace
 from dagster_project.core.embedding import FakeEmbedder
-from dagster_project.core.ingest import ingest_markdown
+from dagster_project.core.ingest import ingest_files
 from dagster_project.core.settings import Settings
 
 NOTE = "---\ntitle: Note {number}\nround: {round}\nupdated_at: 2026-01-01\n---\n{text}\n"
@@ -52,7 +52,7 @@ class Desk:
         self.ingest()
 
     def ingest(self) -> None:
-        ingest_markdown(self.headrace.warehouse, self.folder, "notes")
+        ingest_files(self.headrace.warehouse, str(self.folder), "notes")
 
     def build(self) -> BuildReport:
         return self.headrace.build()

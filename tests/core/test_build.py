@@ -9,7 +9,7 @@ import pytest
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import VectorStoreError
-from dagster_project.core.ingest import ingest_markdown
+from dagster_project.core.ingest import ingest_files
 from dagster_project.core.retrieval import search
 from dagster_project.core.sync import sync
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _build(headrace: Headrace, folder: Path) -> object:
-    ingest_markdown(headrace.warehouse, folder, "test")
+    ingest_files(headrace.warehouse, str(folder), "test")
     return headrace.build().sync
 
 

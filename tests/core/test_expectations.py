@@ -14,7 +14,7 @@ from dagster_project.core.build import Headrace, NotPublishedError
 from dagster_project.core.checks import CHUNKS, DOCUMENTS, Check, Status, hold_back
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.expectations import Severity, read_suite
-from dagster_project.core.ingest import ingest_markdown
+from dagster_project.core.ingest import ingest_files
 from dagster_project.core.settings import PACKAGE_PROJECT
 
 NOTE = """---
@@ -108,7 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(headrace: Headrace, folder: Path) -> Headrace:
-    ingest_markdown(headrace.warehouse, folder, "notes")
+    ingest_files(headrace.warehouse, str(folder), "notes")
     headrace.build(gate=hold_back)
     return headrace
 
@@ -189,7 +189,7 @@ def test_a_build_that_fails_an_expectation_leaves_readers_where_they_were(
 ) -> None:
     version, rows = built.live_index.live_version, built.live_index.dump()
     (folder / "0.md").write_text(NOTE.format(number=0, language="English"))
-    ingest_markdown(built.warehouse, folder, "notes")
+    ingest_files(built.warehouse, str(folder), "notes")
     with pytest.raises(NotPublishedError, match="Write en") as refusal:
         built.build(gate=hold_back)
     assert "documents_meet_expectations" in str(refusal.value) and LANGUAGE in str(refusal.value)
@@ -197,7 +197,7 @@ def test_a_build_that_fails_an_expectation_leaves_readers_where_they_were(
     assert built.live_index.dump() == rows
 
     (folder / "0.md").write_text(NOTE.format(number=100, language="en"))
-    ingest_markdown(built.warehouse, folder, "notes")
+    ingest_files(built.warehouse, str(folder), "notes")
     assert built.build(gate=hold_back).sync.embedded == 1
     assert built.verify().is_clean
 

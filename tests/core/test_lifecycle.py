@@ -12,7 +12,7 @@ import pytest
 
 from dagster_project.core.build import Headrace, NotPublishedError
 from dagster_project.core.checks import CHECKS, Check, Finding, Status, hold_back
-from dagster_project.core.ingest import ingest_markdown
+from dagster_project.core.ingest import ingest_files
 from dagster_project.core.retrieval import search
 from dagster_project.core.settings import PACKAGE_PROJECT
 
@@ -64,7 +64,7 @@ class Library:
         self.write(f"refund-{year}.md", POLICY.format(year=year, days=days, review_by=review_by))
 
     def build(self) -> None:
-        ingest_markdown(self.headrace.warehouse, self.folder, "library")
+        ingest_files(self.headrace.warehouse, str(self.folder), "library")
         self.headrace.dbt.parse()
         self.headrace.build(gate=hold_back)
 

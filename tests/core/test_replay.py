@@ -19,7 +19,7 @@ import pytest
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.embedding.sentence_transformer import SentenceTransformerEmbedder
-from dagster_project.core.ingest import ingest_markdown
+from dagster_project.core.ingest import ingest_files
 
 DATA = Path(os.environ.get("HEADRACE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 EVENTS = DATA / "handbook" / "events.jsonl.gz"
@@ -59,7 +59,7 @@ def test_every_commit_leaves_an_exact_index(headrace: Headrace, tmp_path: Path) 
     folder.mkdir()
     commits = _commits()
     _apply(next(commits), folder)
-    ingest_markdown(headrace.warehouse, folder, "handbook")
+    ingest_files(headrace.warehouse, str(folder), "handbook")
     headrace.build()
     assert headrace.verify().is_clean
     _lossless(headrace)
@@ -69,7 +69,7 @@ def test_every_commit_leaves_an_exact_index(headrace: Headrace, tmp_path: Path) 
     every = max(len(replayed) // CHECKPOINTS, 1)
     for number, events in enumerate(replayed, start=1):
         _apply(events, folder)
-        ingest_markdown(headrace.warehouse, folder, "handbook")
+        ingest_files(headrace.warehouse, str(folder), "handbook")
         headrace.build()
         assert headrace.verify().is_clean, f"after commit {number}, {events[0]['commit']}"
         if number % every == 0 or number == len(replayed):

@@ -12,7 +12,7 @@ from dagster_project.core.build import Headrace
 from dagster_project.core.compare import compare
 from dagster_project.core.embedding import Embeddings, FakeEmbedder
 from dagster_project.core.errors import VectorStoreError
-from dagster_project.core.ingest import ingest_markdown
+from dagster_project.core.ingest import ingest_files
 from dagster_project.core.retrieval import search
 from dagster_project.core.sync import SyncReport, sync
 
@@ -48,7 +48,7 @@ class Desk:
         path.write_text(NOTE.format(title=title, team=team, body=body), encoding="utf-8")
 
     def build(self, *arguments: str) -> SyncReport:
-        ingest_markdown(self.headrace.warehouse, self.folder, "notes")
+        ingest_files(self.headrace.warehouse, str(self.folder), "notes")
         self.headrace.dbt.build(arguments)
         report = self.sync()
         self.headrace.publish()

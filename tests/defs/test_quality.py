@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_project.core.build import Headrace
-from dagster_project.core.ingest import ingest_markdown
+from dagster_project.core.ingest import ingest_files
 from dagster_project.defs import index, quality, transform
 from dagster_project.defs.index.publishing import CHUNKS, PUBLISHED, VECTORS
 from dagster_project.resources import HeadraceResource
@@ -36,7 +36,7 @@ def test_an_expectation_that_fails_keeps_the_run_from_the_index(
 
     def run(language: str, text: str) -> dg.ExecuteInProcessResult:
         (tmp_path / "shift.md").write_text(NOTE.format(language=language, text=text))
-        ingest_markdown(headrace.warehouse, tmp_path, "notes")
+        ingest_files(headrace.warehouse, str(tmp_path), "notes")
         return job.execute_in_process(raise_on_error=False)
 
     assert run("en", "A shift starts on the hour.").success

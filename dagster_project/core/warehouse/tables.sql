@@ -18,6 +18,7 @@ create table if not exists headrace_ops.raw_documents (
     source_updated_at timestamptz not null,
     is_deleted boolean not null default false
 );
+alter table headrace_ops.raw_documents add column if not exists fingerprint text;
 create table if not exists headrace_ops.quarantine (
     found_in text not null,
     document_id text not null,

@@ -84,7 +84,7 @@ class PostgresWarehouse(PostgresOperations):
         """The rows of rag__conflicts, as dicts; what disagrees first."""
         return self._rows(
             "select kind, document_id, other_document_id, passage, other_passage from {conflicts} "
-            "order by kind, share desc, document_id, other_document_id, passage"
+            "order by kind, similarity desc, document_id, other_document_id, passage"
         )
 
     def count_changes(self, after: int, upto: int) -> tuple[int, int]:

@@ -67,7 +67,7 @@ counted as (
 single_sentences as (
 
     select
-        counted.*,
+        *,
         count(*) over (partition by masked) as documents
     from counted
     where copies < 2
@@ -94,7 +94,7 @@ shared as (
 measured as (
 
     select
-        shared.*,
+        *,
         count(*) over (partition by document_id, other_document_id) as same_sentences,
         max(case when differs then 1 else 0 end) over (partition by document_id, other_document_id) as disagrees,
         row_number() over (
@@ -112,7 +112,7 @@ near_duplicates as (
         case when disagrees = 1 then 'disagreement' else 'near_duplicate' end as kind,
         sentence as passage,
         other_sentence as other_passage,
-        cast(same_sentences as {{ dbt.type_float() }}) / sentences as share
+        cast(same_sentences as {{ dbt.type_float() }}) / sentences as similarity
     from measured
     where
         same_sentences >= 3 and 2 * same_sentences >= sentences
@@ -142,7 +142,7 @@ versions as (
         'two_versions' as kind,
         one.title as passage,
         two.title as other_passage,
-        cast(null as {{ dbt.type_float() }}) as share
+        cast(null as {{ dbt.type_float() }}) as similarity
     from served as one
     inner join served as two
         on one.version_family = two.version_family and one.document_id < two.document_id
@@ -155,7 +155,7 @@ versions as (
         'possible_versions' as kind,
         one.title as passage,
         two.title as other_passage,
-        cast(null as {{ dbt.type_float() }}) as share
+        cast(null as {{ dbt.type_float() }}) as similarity
     from possible_versions as one
     inner join possible_versions as two
         on
@@ -182,7 +182,7 @@ select
     two.title as other_title,
     conflicts.passage,
     conflicts.other_passage,
-    conflicts.share
+    conflicts.similarity
 from conflicts
 inner join served as one
     on conflicts.document_id = one.document_id

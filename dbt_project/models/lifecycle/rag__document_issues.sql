@@ -9,7 +9,7 @@ with every_document as (
 documents as (
 
     select
-        every_document.*,
+        *,
         {{ headrace.lifecycle_setting('needs_owner') }} as needs_owner,
         {{ headrace.lifecycle_setting('review_days') }} as review_days,
         {{ headrace.days_between(
@@ -24,7 +24,7 @@ documents as (
 families as (
 
     select
-        documents.*,
+        *,
         count(*) over (partition by version_family) as versions
     from documents
     where version_family is not null and serving = 'full'

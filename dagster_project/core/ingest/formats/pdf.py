@@ -125,10 +125,10 @@ def _check_whole(page: Page) -> None:
 def _inflates(data: bytes) -> bool:
     """Whether compressed data has an end; the checksum behind it is often left out."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    waiting = data[2:]
+    waiting, made = data[2:], b"-"
     try:
-        while waiting and not inflater.eof:
-            inflater.decompress(waiting, 1 << 20)
+        while (waiting or made) and not inflater.eof:
+            made = inflater.decompress(waiting, 1 << 20)
             waiting = inflater.unconsumed_tail
     except zlib.error:
         return False

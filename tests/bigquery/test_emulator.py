@@ -18,6 +18,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_read.transports import 
 
 from . import emulator as emulator_module
 from .emulator import Emulator, EmulatorFailed, EmulatorUnavailable
+from .rendering import render
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,16 @@ def answers(endpoint: str) -> bool:
             return True
     except OSError:
         return False
+
+
+def test_texts_under_a_key_of_json_are_rows_be_they_one_or_a_list(
+    bigquery_emulator: Emulator, tmp_path: Path
+) -> None:
+    call = "{{ headrace.json_rows('given.payload', 'k') }}"
+    joined = render([call], tmp_path)[call].bigquery
+    rows = bigquery_emulator.query(
+        'select given.id, part.value from unnest([struct(1 as id, \'{"k": "a"}\' as payload), '
+        'struct(2, \'{"k": ["b", "c"]}\'), struct(3, \'{}\'), struct(4, \'{"k": null}\')]) '
+        f"as given {joined} order by given.id, part.value"
+    )
+    assert [(row["id"], row["value"]) for row in rows] == [(1, "a"), (2, "b"), (2, "c")]

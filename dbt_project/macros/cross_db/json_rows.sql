@@ -17,8 +17,10 @@
 {% macro bigquery__json_rows(expression, key) -%}
     cross join unnest(array(
         select as struct piece as value
-        from unnest(coalesce(
-            json_value_array({{ expression }}, '$.{{ key }}'), [json_value({{ expression }}, '$.{{ key }}')]
+        from unnest(if(
+            json_value({{ expression }}, '$.{{ key }}') is null,
+            json_value_array({{ expression }}, '$.{{ key }}'),
+            [json_value({{ expression }}, '$.{{ key }}')]
         )) as piece
         where piece is not null
     )) as part

@@ -18,7 +18,15 @@ create table if not exists headrace_ops.raw_documents (
     source_updated_at timestamptz not null,
     is_deleted boolean not null default false
 );
-alter table headrace_ops.raw_documents add column if not exists fingerprint text;
+-- Only where it is missing: to alter a table waits for every transaction that has written to it.
+do $$ begin
+    if not exists (
+        select from pg_attribute
+        where attrelid = 'headrace_ops.raw_documents'::regclass and attname = 'fingerprint'
+    ) then
+        alter table headrace_ops.raw_documents add column fingerprint text;
+    end if;
+end $$;
 create table if not exists headrace_ops.quarantine (
     found_in text not null,
     document_id text not null,

@@ -93,7 +93,7 @@ def test_the_status_of_a_new_home_is_empty(shell: Shell) -> None:
 def test_a_folder_is_ingested(shell: Shell, folder: Path) -> None:
     found = shell.json("ingest", "files", str(folder), "--source", "docs")
     refused = found.pop("refused")
-    assert found == {"added": 2, "changed": 0, "deleted": 0, "unchanged": 0}
+    assert found == {"added": 2, "changed": 0, "deleted": 0, "unchanged": 0, "ignored": {}}
     assert [(row["document_id"], row["reason"][:9]) for row in refused] == [
         ("docs:bad.md", "not UTF-8")
     ]

@@ -72,10 +72,11 @@ class Watch:
         Raises:
             WarehouseError: the warehouse does not answer.
         """
-        now, marks = self._states(source_name), self._warehouse.marks()
+        marks = self._warehouse.marks()
+        # Most looks end here, before they read a table.
         if all(read == seen for read, seen in marks.values()):
             return []
-        read = {key: mark for key, (mark, _) in marks.items()}
+        now, read = self._states(source_name), {key: mark for key, (mark, _) in marks.items()}
         return [key for key, state in now.items() if not same_state(state, read.get(key))]
 
     def _states(self, source_name: str | None) -> Mapping[str, str]:

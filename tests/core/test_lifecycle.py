@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -204,11 +204,8 @@ def test_two_that_disagree_are_shown_side_by_side_until_one_goes(library: Librar
     assert library.look("documents_agree").status is Status.PASS
 
 
-def _set(column: str, value: str) -> Callable[[Library], None]:
-    def plant(library: Library) -> None:
-        library.headrace.index._head().update(values_sql={column: value})
-
-    return plant
+def _set(library: Library, column: str, value: str) -> None:
+    library.headrace.index._head().update(values_sql={column: value})
 
 
 @pytest.mark.parametrize(
@@ -226,7 +223,7 @@ def test_a_check_of_the_index_blocks_and_leaves_readers_their_version(
     version = library.headrace.live_index.live_version
     assert library.look(name).status is Status.PASS
 
-    _set(column, bad)(library)
+    _set(library, column, bad)
     with pytest.raises(NotPublishedError, match="library:refund-2024.md"):
         library.headrace.publish()
     assert library.headrace.live_index.live_version == version
@@ -235,7 +232,7 @@ def test_a_check_of_the_index_blocks_and_leaves_readers_their_version(
     assert found.status is Status.FAIL and BY_NAME[name].blocks
     assert found.samples[0]["document_id"] == "library:refund-2024.md"
 
-    _set(column, good)(library)
+    _set(library, column, good)
     library.headrace.publish()
     assert library.look(name).status is Status.PASS
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import pyarrow as pa
+
 from dagster_project.core.build import Headrace
 from dagster_project.core.checks.model import SAMPLES, Check, Finding, Status
 from dagster_project.core.compare import Difference
@@ -65,35 +67,31 @@ def _search_index_is_current(headrace: Headrace) -> Finding:
 
 def nothing_out_of_force(indexes: Iterable[VectorIndex], *, live: bool = False) -> Finding:
     """Rows of documents that no reader is to find, in the live or the newest versions."""
-    samples = [
-        row
-        for index in indexes
-        for row in index.where(
-            OUT_OF_FORCE, ["document_id", "lifecycle_state", "chunk_id"], live=live
-        ).to_pylist()
-    ]
-    return Finding(
-        Status.FAIL if samples else Status.PASS,
-        f"{len(samples):,} chunks are of documents that are not in force"
-        if samples
-        else "every chunk is of a document in force, or demoted by its policy",
-        samples=samples[:SAMPLES],
+    return _no_row(
+        [
+            index.where(OUT_OF_FORCE, ["document_id", "lifecycle_state", "chunk_id"], live=live)
+            for index in indexes
+        ],
+        "chunks are of documents that are not in force",
+        "every chunk is of a document in force, or demoted by its policy",
     )
 
 
 def nothing_cut(indexes: Iterable[VectorIndex], *, live: bool = False) -> Finding:
     """Rows whose text is longer than the model reads, in the live or the newest versions."""
-    samples = [
-        row
-        for index in indexes
-        for row in index.where(CUT, ["document_id", "chunk_id", "windows"], live=live).to_pylist()
-    ]
+    return _no_row(
+        [index.where(CUT, ["document_id", "chunk_id", "windows"], live=live) for index in indexes],
+        "chunks are longer than the model reads",
+        "the model read every chunk whole",
+    )
+
+
+def _no_row(tables: Iterable[pa.Table], bad: str, good: str) -> Finding:
+    rows = [row for table in tables for row in table.to_pylist()]
     return Finding(
-        Status.FAIL if samples else Status.PASS,
-        f"{len(samples):,} chunks are longer than the model reads"
-        if samples
-        else "the model read every chunk whole",
-        samples=samples[:SAMPLES],
+        Status.FAIL if rows else Status.PASS,
+        f"{len(rows):,} {bad}" if rows else good,
+        samples=rows[:SAMPLES],
     )
 
 

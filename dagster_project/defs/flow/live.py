@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dagster_project.core.build import BuildReport, Headrace
-from dagster_project.core.checks import COMPLETE, FITS, IN_FORCE
 from dagster_project.core.errors import HeadraceError
 from dagster_project.defs.flow.runs import under_way
 from dagster_project.defs.flow.sensors import LIVE_LOCK
@@ -15,6 +14,7 @@ from dagster_project.defs.index.publishing import (
     CHUNKS,
     PUBLISHED,
     VECTORS,
+    before_publishing,
     counts,
     published_metadata,
 )
@@ -96,10 +96,10 @@ def _events(
         },
     )
     # A batch that a check did not pass raises, and is not reported as one that did.
-    for check in (COMPLETE, IN_FORCE, FITS):
+    for key in (key for check in before_publishing for key in check.check_keys):
         yield dg.AssetCheckEvaluation(
-            asset_key=VECTORS,
-            check_name=check.name,
+            asset_key=key.asset_key,
+            check_name=key.name,
             passed=True,
             blocking=True,
             metadata={"batch_id": str(sync.batch_id)},

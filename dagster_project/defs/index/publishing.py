@@ -12,12 +12,11 @@ from dagster_project.core.checks import (
     FITS,
     IN_FORCE,
     NEAREST,
-    Finding,
     nothing_cut,
     nothing_out_of_force,
     same_rows,
 )
-from dagster_project.core.index import GenerationState, VectorIndex
+from dagster_project.core.index import Generation, GenerationState, VectorIndex
 from dagster_project.core.sync import SyncReport
 from dagster_project.defs.results import asset_check
 from dagster_project.defs.transform import sources_of
@@ -77,23 +76,18 @@ def counts(report: SyncReport) -> dict[str, Any]:
     }
 
 
-def _filled(headrace: Headrace) -> dict[str, VectorIndex]:
-    """The indices whose newest version is to be published, by name."""
-    indexes = {
-        generation.name: headrace.store.index(generation) for generation in headrace.to_sync()
-    }
-    return {name: index for name, index in indexes.items() if index.exists}
-
-
-def _same_rows(headrace: Headrace) -> Finding:
-    filled = _filled(headrace)
-    generations = [each for each in headrace.to_sync() if each.name in filled]
-    return same_rows({each.name: headrace.check(each) for each in generations})
+def _filled(headrace: Headrace) -> dict[Generation, VectorIndex]:
+    """The generations whose newest version is to be published, with their indices."""
+    indexes = {each: headrace.store.index(each) for each in headrace.to_sync()}
+    return {each: index for each, index in indexes.items() if index.exists}
 
 
 # What is to be published, where `headrace check` looks at what readers see.
 before_publishing = [
-    asset_check(COMPLETE, _same_rows),
+    asset_check(
+        COMPLETE,
+        lambda headrace: same_rows({each.name: headrace.check(each) for each in _filled(headrace)}),
+    ),
     asset_check(IN_FORCE, lambda headrace: nothing_out_of_force(_filled(headrace).values())),
     asset_check(FITS, lambda headrace: nothing_cut(_filled(headrace).values())),
 ]

@@ -29,10 +29,7 @@
             coalesce(valid_from > {{ headrace.current_date() }}, false) as is_early,
             coalesce(valid_to < {{ headrace.current_date() }}, false) as is_late,
             coalesce(review_by < {{ headrace.current_date() }}, false) as is_overdue,
-            coalesce({{ headrace.days_between(
-                'coalesce(version_date, valid_from, ' ~ headrace.utc_date('source_updated_at') ~ ')',
-                headrace.current_date()
-            ) }}, 0) as age_days,
+            coalesce({{ headrace.version_age_days() }}, 0) as age_days,
             review_by is null as has_no_review_day,
             {{ headrace.lifecycle_setting('max_age_days') }} as max_age_days,
             {{ headrace.lifecycle_setting('review_days') }} as review_days,
@@ -51,14 +48,12 @@
             ruled.*,
             case
                 when version_family is not null then version_family
+                {%- for part in ['title', 'path'] %}
                 when
-                    finds_by_title and {{ headrace.names_version('title_words') }}
-                    and {{ headrace.matches(headrace.version_stem('title_words'), '[a-z][a-z][a-z]|[^\\x01-\\x7f]') }}
-                    then concat(source_name, ':', doc_type, ':', {{ headrace.version_stem('title_words') }})
-                when
-                    finds_by_path and {{ headrace.names_version('path_words') }}
-                    and {{ headrace.matches(headrace.version_stem('path_words'), '[a-z][a-z][a-z]|[^\\x01-\\x7f]') }}
-                    then concat(source_name, ':', doc_type, ':', {{ headrace.version_stem('path_words') }})
+                    finds_by_{{ part }} and {{ headrace.names_version(part ~ '_words') }}
+                    and {{ headrace.matches(headrace.version_stem(part ~ '_words'), '[a-z][a-z][a-z]|[^\\x01-\\x7f]') }}
+                    then concat(source_name, ':', doc_type, ':', {{ headrace.version_stem(part ~ '_words') }})
+                {%- endfor %}
             end as family,
             coalesce(
                 replace({{ headrace.date_text('version_date') }}, '-', ''),

@@ -12,10 +12,7 @@ documents as (
         *,
         {{ headrace.lifecycle_setting('needs_owner') }} as needs_owner,
         {{ headrace.lifecycle_setting('review_days') }} as review_days,
-        {{ headrace.days_between(
-            'coalesce(version_date, valid_from, ' ~ headrace.utc_date('source_updated_at') ~ ')',
-            headrace.current_date()
-        ) }} as age_days
+        {{ headrace.version_age_days() }} as age_days
     from every_document
     where serving <> 'none'
 

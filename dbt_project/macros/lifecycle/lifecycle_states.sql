@@ -71,27 +71,40 @@
 
         select
             versions.document_id as newer_id,
-            versions.source_name,
-            versions.version_key,
-            part.value as older_name
+            part.value as older_id,
+            concat(versions.source_name, ':', part.value) as older_path_id
         from versions
-        {{ headrace.json_rows(
-            "case when versions.payload like '%\"supersedes\"%' then versions.payload else '{}' end", 'supersedes') }}
-        where versions.is_in_force
+        {{ headrace.json_rows('versions.payload', 'supersedes') }}
+        where versions.is_in_force and versions.payload like '%"supersedes"%'
+
+    ),
+
+    -- Ids alone are joined by: a condition with an or would compare every document with every other.
+    named_ids as (
+
+        select
+            newer_id,
+            older_id
+        from named
+
+        union all
+
+        select
+            newer_id,
+            older_path_id as older_id
+        from named
 
     ),
 
     named_pairs as (
 
         select distinct
-            named.newer_id,
-            named.version_key,
-            versions.document_id as older_id
-        from named
+            named_ids.newer_id,
+            named_ids.older_id
+        from named_ids
         inner join versions
-            on versions.document_id = named.older_name
-            or versions.document_id = concat(named.source_name, ':', named.older_name)
-        where versions.document_id <> named.newer_id
+            on named_ids.older_id = versions.document_id
+        where named_ids.older_id <> named_ids.newer_id
 
     ),
 

@@ -167,6 +167,9 @@ def _check_magic(data: bytes, kind: str) -> None:
     """Raise a ValueError where a file begins as another kind of file does."""
     if not data:
         raise ValueError("it is empty")
+    # What a disk that filled up or a crash leaves of a file.
+    if not data.strip(b"\x00"):
+        raise ValueError("it holds nothing but zeros: copy it again")
     holds = next((what for magic, what in _MAGIC.items() if data.startswith(magic)), None)
     own = _OWN_MAGIC.get(kind)
     if own is None and holds is None:

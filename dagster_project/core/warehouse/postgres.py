@@ -14,13 +14,12 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dagster_project.core.warehouse.connections import CONNECT_SECONDS, missing, scalar, silent
-from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, KEY_SCHEMA
+from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, ID_SCHEMA, KEY_SCHEMA, slices
 from dagster_project.core.warehouse.operations import PostgresOperations
 
 # Rows a query reads: each page is a query of its own, so that no transaction stays open while a
 # model embeds for hours.
 PAGE_ROWS = 20_000
-_ID_SCHEMA = pa.schema([CHUNK_SCHEMA.field("chunk_id")])
 
 
 class PostgresWarehouse(PostgresOperations):
@@ -155,7 +154,7 @@ class PostgresWarehouse(PostgresOperations):
         return self._read(
             "select {columns} from {chunks} "
             "where is_deleted and batch_id > {after} and batch_id <= {upto}",
-            _ID_SCHEMA,
+            ID_SCHEMA,
             after=after,
             upto=upto,
         )
@@ -199,7 +198,7 @@ class PostgresWarehouse(PostgresOperations):
         """chunk_id of every chunk and tombstone of the batches after one."""
         return self._read(
             "select {columns} from {chunks} where batch_id > {batch_id}",
-            _ID_SCHEMA,
+            ID_SCHEMA,
             batch_id=batch_id,
         )
 
@@ -247,9 +246,3 @@ def _arrow_table(connection: adbc.Connection, query: str) -> pa.Table:
     with connection.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetch_arrow_table()
-
-
-def slices(table: pa.Table, size: int) -> Iterator[pa.Table]:
-    """A table in slices of at most `size` rows."""
-    for start in range(0, table.num_rows, size):
-        yield table.slice(start, size)

@@ -8,6 +8,7 @@ from dagster_project.core.warehouse.contract import (
     LedgerRow,
     Refusal,
     SourceTable,
+    SqlAlchemyEngine,
 )
 from dagster_project.core.warehouse.postgres import PostgresWarehouse
 
@@ -19,5 +20,6 @@ __all__ = [
     "PostgresWarehouse",
     "Refusal",
     "SourceTable",
+    "SqlAlchemyEngine",
     "Warehouse",
 ]

@@ -1,6 +1,6 @@
 """What Headrace asks of a warehouse, whichever it is.
 
-Every method raises a WarehouseError where the warehouse does not answer, or lacks what is asked for.
+Every method raises a WarehouseError where the warehouse does not answer or lacks a table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from dagster_project.core.warehouse.contract import LedgerRow, Refusal, SourceTable
+from dagster_project.core.warehouse.contract import (
+    LedgerRow,
+    Refusal,
+    SourceTable,
+    SqlAlchemyEngine,
+)
 
 
 class Locks(Protocol):
@@ -32,6 +37,9 @@ class Chunks(Protocol):
     """What dbt made: batches are its runs, and (after, upto] is a span of them."""
 
     schema: str
+
+    def engine(self) -> SqlAlchemyEngine:
+        """How SQLAlchemy, and so Great Expectations, opens the warehouse."""
 
     def has_chunks(self) -> bool:
         """Whether dbt has built `rag__chunks`."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -58,6 +59,19 @@ RAW_COLUMNS = (
     "payload",
     "source_updated_at",
 )
+
+
+@dataclass(frozen=True)
+class SqlAlchemyEngine:
+    """How SQLAlchemy opens a warehouse: what `create_engine` takes.
+
+    Attributes:
+        url: of the warehouse; it may hold a password.
+        arguments: the rest, by name.
+    """
+
+    url: str = field(repr=False)
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

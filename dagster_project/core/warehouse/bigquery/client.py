@@ -29,6 +29,7 @@ from google.oauth2 import service_account
 
 from dagster_project.core.errors import WarehouseError
 from dagster_project.core.profile import BigQueryPlace
+from dagster_project.core.warehouse.contract import SqlAlchemyEngine
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 # A request that has no answer by then is sent again, or given up.
@@ -61,6 +62,13 @@ class BigQueryClient:
     def table(self, name: str, dataset: str | None = None) -> str:
         """A table's full name as SQL has it; dbt's dataset unless another is named."""
         return f"`{self.place.project}.{dataset or self.schema}.{name}`"
+
+    def engine(self) -> SqlAlchemyEngine:
+        """How SQLAlchemy opens the warehouse: with the same client."""
+        return SqlAlchemyEngine(
+            f"bigquery://{self.place.project}/{self.schema}?user_supplied_client=true",
+            {"connect_args": {"client": self.client}},
+        )
 
     def rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
         """The rows of a query or of a statement, as dicts.
@@ -170,7 +178,7 @@ class BigQueryClient:
         schema: Sequence[bigquery.SchemaField],
         rows: Sequence[Mapping[str, Any]],
     ) -> Iterator[str]:
-        """Rows in a table of their own for the time of a statement; gives its name as SQL has it."""
+        """Rows in a table of their own while a statement runs; gives its name as SQL has it."""
         name = f"{self.place.project}.{dataset}.staged_{uuid.uuid4().hex}"
         table = bigquery.Table(name, schema=list(schema))
         # Should this process be killed, BigQuery removes it.
@@ -291,7 +299,7 @@ def _remedy(error: BaseException) -> str:
             )
         return (
             "The account lacks a permission: it needs bigquery.jobs.create on the project and "
-            "bigquery.tables.getData on the datasets; docs/bigquery.md has roles."
+            "bigquery.tables.getData on the datasets: docs/bigquery.md lists the roles."
         )
     if isinstance(error, exceptions.NotFound):
         return "Run `headrace build` first; see that HEADRACE_BQ_LOCATION is the datasets' own."

@@ -99,12 +99,13 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
             field.name: (_LEDGER_TYPES[str(field.type).split(" ")[0]], value)
             for field, value in zip(fields(LedgerRow), astuple(row), strict=True)
         }
+        made = ", ".join(f"@{name} as {name}" for name in names)
         self.rows(
             f"merge into {self.ops('sync_ledger')} as ledger "
-            f"using (select {', '.join(f'@{name} as {name}' for name in names)}) as done "
+            f"using (select {made}) as done "
             "on ledger.generation = done.generation and ledger.batch_id = done.batch_id "
             f"when matched then update set {again}, finished_at = done.finished_at, "
-            "published_version = null "
+            "published_version = cast(null as int64) "
             f"when not matched then insert ({', '.join(names)}) "
             f"values ({', '.join(f'done.{name}' for name in names)})",
             **parameters,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,17 +57,25 @@ class Settings:
     bigquery: BigQueryPlace | None = None
 
     @classmethod
-    def load(cls, home: Path | None = None) -> Settings:
+    def load(
+        cls, home: Path | None = None, environment: Mapping[str, str] = os.environ
+    ) -> Settings:
         """Read the settings of ``home`` (default: ``HEADRACE_HOME``, else ``.headrace`` here).
+
+        Args:
+            home: the directory.
+            environment: what comes before the settings that the home keeps.
 
         Raises:
             ConfigurationError: a setting that cannot be used, with the place it came from.
         """
-        home = (home or Path(os.environ.get("HEADRACE_HOME") or ".headrace")).expanduser().resolve()
+        home = (
+            (home or Path(environment.get("HEADRACE_HOME") or ".headrace")).expanduser().resolve()
+        )
         saved = _read_config(home)
 
         def setting(name: str, default: str) -> str:
-            return os.environ.get(f"HEADRACE_{name.upper()}") or saved.get(name) or default
+            return environment.get(f"HEADRACE_{name.upper()}") or saved.get(name) or default
 
         dbt_project = Path(setting("dbt_project", str(PACKAGE_PROJECT))).expanduser().resolve()
         if not (dbt_project / "dbt_project.yml").is_file():
@@ -80,7 +89,7 @@ class Settings:
             _BACKENDS,
         )
         warehouse = _one_of("HEADRACE_WAREHOUSE", setting("warehouse", _WAREHOUSES[0]), _WAREHOUSES)
-        token = os.environ.get("DBT_ENV_SECRET_HEADRACE_BQ_TOKEN", "")
+        token = environment.get("DBT_ENV_SECRET_HEADRACE_BQ_TOKEN", "")
         return cls(
             home=home,
             dbt_project=dbt_project,

@@ -33,7 +33,7 @@ class Watch:
         self._last_full = 0.0
         above = _closure([_chunks(manifest)], manifest["parent_map"])
         self.tables = [
-            SourceTable(unique_id, source["schema"], source["identifier"], source["database"] or "")
+            SourceTable(unique_id, source["schema"], source["identifier"], source.get("database") or "")
             for unique_id, source in sorted(manifest["sources"].items())
             if unique_id in above
         ]

@@ -190,8 +190,10 @@ def _table(
             # The generic source and its schema are meant: they are the same on every warehouse.
             warnings.simplefilter("ignore", GxDatasourceWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
+            # The stub of the manager does not know `kwargs`, which the datasource has.
+            arguments: dict[str, Any] = {"kwargs": dict(engine.arguments)}
             source = context.data_sources.add_sql(
-                "warehouse", connection_string=engine.url, kwargs=dict(engine.arguments)
+                "warehouse", connection_string=engine.url, **arguments
             )
             table = source.add_table_asset(model, table_name=model, schema_name=schema)
         yield table

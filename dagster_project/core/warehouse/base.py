@@ -71,6 +71,12 @@ class Chunks(Protocol):
     def conflicts(self) -> list[dict[str, Any]]:
         """The rows of rag__conflicts, as dicts; what disagrees first."""
 
+    def document_states(self) -> list[dict[str, Any]]:
+        """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
+
+    def glossary(self) -> list[dict[str, Any]]:
+        """The rows of rag__glossary, as dicts."""
+
     def backlog(self) -> tuple[int, datetime | None]:
         """Documents that changed and wait to be cut, and the oldest change among them, UTC."""
 

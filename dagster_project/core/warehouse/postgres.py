@@ -86,6 +86,17 @@ class PostgresWarehouse(PostgresOperations):
             "order by kind, similarity desc, document_id, other_document_id, passage"
         )
 
+    def document_states(self) -> list[dict[str, Any]]:
+        """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
+        return self._rows(
+            "select document_id, lifecycle_state, version_family, superseded_by, serving "
+            "from {documents}"
+        )
+
+    def glossary(self) -> list[dict[str, Any]]:
+        """The rows of rag__glossary, as dicts."""
+        return self._rows("select * from {glossary}")
+
     def count_changes(self, after: int, upto: int) -> tuple[int, int]:
         """Chunks, and tombstones, of the batches in (after, upto]."""
         with self.connect() as connection:
@@ -188,6 +199,8 @@ class PostgresWarehouse(PostgresOperations):
         with self.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(
                 sql.SQL(query).format(
+                    documents=self.table("rag__documents"),
+                    glossary=self.table("rag__glossary"),
                     issues=self.table("rag__document_issues"),
                     conflicts=self.table("rag__conflicts"),
                 ),

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, NoReturn
 
 import google.auth
-import grpc
+import grpc  # type: ignore[import-untyped]
 import pyarrow as pa
 import requests
 from google.api_core import exceptions
@@ -31,6 +31,11 @@ from dagster_project.core.errors import WarehouseError
 from dagster_project.core.profile import BigQueryPlace
 from dagster_project.core.warehouse.contract import SqlAlchemyEngine
 
+# Google's clients have no annotations here.
+_ReadClient: Any = bigquery_storage.BigQueryReadClient
+_ServiceAccount: Any = service_account.Credentials
+_Token: Any = token_credentials.Credentials
+_Impersonated: Any = impersonated_credentials.Credentials
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 # A request that has no answer by then is sent again, or given up.
 _REQUEST_SECONDS = 30.0
@@ -148,7 +153,7 @@ class BigQueryClient:
             raise
 
     def load(
-        self, table: str, schema: Sequence[bigquery.SchemaField], rows: Sequence[Mapping[str, Any]]
+        self, table: str, schema: Sequence[bigquery.SchemaField], rows: Sequence[dict[str, Any]]
     ) -> None:
         """Write rows to a table by a load job; what was in it goes.
 
@@ -176,7 +181,7 @@ class BigQueryClient:
         self,
         dataset: str,
         schema: Sequence[bigquery.SchemaField],
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[dict[str, Any]],
     ) -> Iterator[str]:
         """Rows in a table of their own while a statement runs; gives its name as SQL has it."""
         name = f"{self.place.project}.{dataset}.staged_{uuid.uuid4().hex}"
@@ -246,11 +251,9 @@ class BigQueryClient:
                 endpoint = self.place.storage_endpoint
                 if endpoint:
                     transport = BigQueryReadGrpcTransport(channel=grpc.insecure_channel(endpoint))
-                    self._storage = bigquery_storage.BigQueryReadClient(transport=transport)
+                    self._storage = _ReadClient(transport=transport)
                 else:
-                    self._storage = bigquery_storage.BigQueryReadClient(
-                        credentials=client._credentials
-                    )
+                    self._storage = _ReadClient(credentials=client._credentials)
             return self._storage
 
     @contextlib.contextmanager
@@ -319,17 +322,16 @@ def _credentials(place: BigQueryPlace) -> google_credentials.Credentials:
     Raises:
         WarehouseError: there is none, or it cannot be read.
     """
+    found: google_credentials.Credentials
     try:
         if place.method == "service-account":
-            found: Any = service_account.Credentials.from_service_account_file(
-                place.keyfile, scopes=_SCOPES
-            )
+            found = _ServiceAccount.from_service_account_file(place.keyfile, scopes=_SCOPES)
         elif place.method == "oauth-secrets":
-            found = token_credentials.Credentials(place.token)
+            found = _Token(place.token)
         else:
             found, _ = google.auth.default(scopes=_SCOPES)
         if place.impersonate:
-            found = impersonated_credentials.Credentials(
+            found = _Impersonated(
                 source_credentials=found,
                 target_principal=place.impersonate,
                 target_scopes=list(_SCOPES),
@@ -350,4 +352,6 @@ def _parameter(name: str, value: object) -> Any:  # noqa: ANN401 - of two kinds
         return bigquery.ScalarQueryParameter(name, *value)
     if isinstance(value, list):
         return bigquery.ArrayQueryParameter(name, "STRING", value)
-    return bigquery.ScalarQueryParameter(name, _TYPES[type(value)], value)
+    kind: Any = _TYPES[type(value)]
+    plain: Any = value
+    return bigquery.ScalarQueryParameter(name, kind, plain)

@@ -317,7 +317,7 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
         )
         self.set_aside(found_in, refused)
 
-    def _merge_raw(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _merge_raw(self, rows: Sequence[dict[str, Any]]) -> None:
         # One statement: either all of the load is there or nothing.
         names = [*RAW_COLUMNS, "fingerprint"]
         staging = [

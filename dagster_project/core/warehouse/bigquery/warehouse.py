@@ -66,6 +66,17 @@ class BigQueryWarehouse(BigQueryOperations):
             "order by kind, similarity desc, document_id, other_document_id, passage"
         )
 
+    def document_states(self) -> list[dict[str, Any]]:
+        """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
+        return self.rows(
+            "select document_id, lifecycle_state, version_family, superseded_by, serving "
+            f"from {self._documents}"
+        )
+
+    def glossary(self) -> list[dict[str, Any]]:
+        """The rows of rag__glossary, as dicts."""
+        return self.rows(f"select * from {self.table('rag__glossary')}")
+
     def count_changes(self, after: int, upto: int) -> tuple[int, int]:
         """Chunks, and tombstones, of the batches in (after, upto]."""
         row = self.row(

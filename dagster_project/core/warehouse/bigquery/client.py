@@ -20,7 +20,7 @@ from google.auth import credentials as google_credentials
 from google.auth import impersonated_credentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery, bigquery_storage
-from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import (
     BigQueryReadGrpcTransport,
 )
@@ -62,7 +62,6 @@ class BigQueryClient:
         self._storage: bigquery_storage.BigQueryReadClient | None = None
         self._has_storage = True
         self._retry = DEFAULT_RETRY.with_timeout(place.retry_seconds)
-        self._job_retry = DEFAULT_JOB_RETRY.with_timeout(place.retry_seconds)
 
     def table(self, name: str, dataset: str | None = None) -> str:
         """A table's full name as SQL has it; dbt's dataset unless another is named."""
@@ -137,15 +136,14 @@ class BigQueryClient:
                 job_config=config,
                 location=self.place.location,
                 retry=self._retry,
-                job_retry=self._job_retry,
+                # With one, the client would go on for ten minutes, whatever it is told.
+                job_retry=None,
                 timeout=_REQUEST_SECONDS,
             )
 
     def _finish(self, job: bigquery.QueryJob) -> bigquery.table.RowIterator:
         try:
-            return job.result(
-                retry=self._retry, job_retry=self._job_retry, timeout=self.place.job_seconds
-            )
+            return job.result(retry=self._retry, job_retry=None, timeout=self.place.job_seconds)
         except concurrent.futures.TimeoutError:
             # Nobody waits for it any more, so nobody should pay for it either.
             with contextlib.suppress(exceptions.GoogleAPIError, requests.RequestException):
@@ -272,9 +270,9 @@ class BigQueryClient:
             self._refused(job, error)
 
     def _what(self, job: Any) -> str:  # noqa: ANN401
-        name = f"job {job.job_id}" if job is not None else "a request"
+        name = f"BigQuery job {job.job_id}" if job is not None else "A request to BigQuery"
         return (
-            f"BigQuery {name} (project {self.place.project}, dataset {self.schema}, location "
+            f"{name} (project {self.place.project}, dataset {self.schema}, location "
             f"{self.place.location})"
         )
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from dagster_project.core.compare import Difference, compare, compare_batches
 from dagster_project.core.dbt import Dbt, NodeResult, OnNode
 from dagster_project.core.embedding import Embedder, load_embedder
-from dagster_project.core.errors import HeadraceError, VectorStoreError
+from dagster_project.core.errors import ConfigurationError, HeadraceError, VectorStoreError
 from dagster_project.core.index import (
     CUT,
     OUT_OF_FORCE,
@@ -21,9 +21,10 @@ from dagster_project.core.index import (
     VectorStore,
 )
 from dagster_project.core.postgres import EmbeddedPostgres
-from dagster_project.core.settings import Settings, postgres_environment
+from dagster_project.core.profile import postgres_environment
+from dagster_project.core.settings import Settings
 from dagster_project.core.sync import Progress, SyncReport, sync
-from dagster_project.core.warehouse import PostgresWarehouse
+from dagster_project.core.warehouse import PostgresWarehouse, Warehouse
 from dagster_project.core.watch import Watch
 
 # The warehouse has no chunk yet, so it cannot say how it cuts them.
@@ -65,7 +66,7 @@ class Headrace:
         """Take the settings; the embedded Postgres is started by the first use of the warehouse."""
         self.settings = settings
         self.store = VectorStore(settings.lancedb_uri)
-        self._warehouse: PostgresWarehouse | None = None
+        self._warehouse: Warehouse | None = None
         self._embedders: dict[str, Embedder] = {}
         self._dbt: Dbt | None = None
         self._url: str | None = None
@@ -73,22 +74,47 @@ class Headrace:
 
     @property
     def postgres_url(self) -> str:
-        """The URL of the user's Postgres, or of the embedded one, started where it is down."""
+        """The URL of the user's Postgres, or of the embedded one, started where it is down.
+
+        Raises:
+            ConfigurationError: the warehouse is BigQuery.
+        """
+        if self.settings.bigquery:
+            raise ConfigurationError(
+                "HEADRACE_WAREHOUSE is bigquery: this needs Postgres. Unset it, or use a home of "
+                "its own (HEADRACE_HOME)."
+            )
         if self._url is None:
             self._url = self.settings.postgres_url or EmbeddedPostgres(self.settings.home).start()
         return self._url
 
     @property
-    def warehouse(self) -> PostgresWarehouse:
+    def warehouse(self) -> Warehouse:
         """The warehouse, with the tables that Headrace writes."""
         if self._warehouse is None:
-            self._warehouse = PostgresWarehouse(self.postgres_url, self.settings.schema)
+            self._warehouse = self._open_warehouse()
             self._warehouse.prepare()
         return self._warehouse
+
+    def _open_warehouse(self) -> Warehouse:
+        settings = self.settings
+        if settings.bigquery is None:
+            return PostgresWarehouse(self.postgres_url, settings.schema)
+        # Imported here: Google's clients take a second to load, and are an extra.
+        try:
+            from dagster_project.core.warehouse.bigquery import BigQueryWarehouse
+        except ImportError as error:
+            raise ConfigurationError(
+                f"HEADRACE_WAREHOUSE is bigquery and {error.name} is missing: install "
+                "`headrace[bigquery]`."
+            ) from error
+        return BigQueryWarehouse(settings.bigquery, settings.schema, settings.home / "locks")
 
     @property
     def environment(self) -> dict[str, str]:
         """What `profiles.yml` reads."""
+        if self.settings.bigquery is not None:
+            return self.settings.bigquery.environment(self.settings.schema)
         return postgres_environment(self.postgres_url, self.settings.schema)
 
     @property

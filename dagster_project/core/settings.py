@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from dagster_project.core.errors import ConfigurationError
+from dagster_project.core.profile import BigQueryPlace
 
 _HERE = Path(__file__).resolve().parents[1]
 # In a clone the dbt package stands beside this one; a wheel carries it inside.
@@ -20,6 +21,7 @@ EXAMPLE_PROJECT = PACKAGE_PROJECT / "examples" / "saas"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _INT8 = "onnx-int8"
 _BACKENDS = ("onnx", _INT8, "torch")
+_WAREHOUSES = ("postgres", "bigquery")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Settings:
         batch_order: which of them it takes first, ``freshest`` or ``oldest``.
         lock_wait: seconds to wait for another process that runs dbt or writes the index.
         max_file_mb: the largest file that `headrace ingest files` reads, in MB.
+        bigquery: where BigQuery is the warehouse; None where Postgres is.
     """
 
     home: Path
@@ -51,19 +54,28 @@ class Settings:
     batch_documents: int = 250
     batch_order: str = "freshest"
     max_file_mb: int = 50
+    bigquery: BigQueryPlace | None = None
 
     @classmethod
-    def load(cls, home: Path | None = None) -> Settings:
+    def load(
+        cls, home: Path | None = None, environment: Mapping[str, str] = os.environ
+    ) -> Settings:
         """Read the settings of ``home`` (default: ``HEADRACE_HOME``, else ``.headrace`` here).
+
+        Args:
+            home: the directory.
+            environment: what comes before the settings that the home keeps.
 
         Raises:
             ConfigurationError: a setting that cannot be used, with the place it came from.
         """
-        home = (home or Path(os.environ.get("HEADRACE_HOME") or ".headrace")).expanduser().resolve()
+        home = (
+            (home or Path(environment.get("HEADRACE_HOME") or ".headrace")).expanduser().resolve()
+        )
         saved = _read_config(home)
 
         def setting(name: str, default: str) -> str:
-            return os.environ.get(f"HEADRACE_{name.upper()}") or saved.get(name) or default
+            return environment.get(f"HEADRACE_{name.upper()}") or saved.get(name) or default
 
         dbt_project = Path(setting("dbt_project", str(PACKAGE_PROJECT))).expanduser().resolve()
         if not (dbt_project / "dbt_project.yml").is_file():
@@ -76,6 +88,8 @@ class Settings:
             setting("embedding_backend", _BACKENDS[0]),
             _BACKENDS,
         )
+        warehouse = _one_of("HEADRACE_WAREHOUSE", setting("warehouse", _WAREHOUSES[0]), _WAREHOUSES)
+        token = environment.get("DBT_ENV_SECRET_HEADRACE_BQ_TOKEN", "")
         return cls(
             home=home,
             dbt_project=dbt_project,
@@ -90,6 +104,7 @@ class Settings:
             ),
             lock_wait=_seconds("HEADRACE_LOCK_WAIT", setting("lock_wait", "60")),
             max_file_mb=_count("HEADRACE_MAX_FILE_MB", setting("max_file_mb", "50")),
+            bigquery=BigQueryPlace.load(setting, token) if warehouse == "bigquery" else None,
         )
 
     @property
@@ -160,29 +175,3 @@ def _read_config(home: Path) -> dict[str, str]:
     if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
         raise ConfigurationError(f"{path} must be an object of text values: mend it or delete it.")
     return content
-
-
-def postgres_environment(url: str, schema: str) -> dict[str, str]:
-    """The environment that dbt's ``profiles.yml`` reads, for the Postgres at ``url``.
-
-    Raises:
-        ConfigurationError: the URL is not ``postgresql://user:password@host:port/database``.
-    """
-    parts = urlsplit(url)
-    if (
-        parts.scheme not in {"postgres", "postgresql"}
-        or not parts.hostname
-        or not parts.path.strip("/")
-    ):
-        raise ConfigurationError(
-            "HEADRACE_POSTGRES_URL must look like postgresql://user:password@host:5432/database "
-            "(the value is not shown here, since it may hold a password)."
-        )
-    return {
-        "HEADRACE_PG_HOST": parts.hostname,
-        "HEADRACE_PG_PORT": str(parts.port or 5432),
-        "HEADRACE_PG_USER": unquote(parts.username or ""),
-        "DBT_ENV_SECRET_HEADRACE_PG_PASSWORD": unquote(parts.password or ""),
-        "HEADRACE_PG_DATABASE": unquote(parts.path.strip("/")),
-        "HEADRACE_SCHEMA": schema,
-    }

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from dagster_project.core.warehouse import PostgresWarehouse
-from dagster_project.core.warehouse.marks import SourceTable
+from dagster_project.core.warehouse import SourceTable, Warehouse
 
 # A change that no cheap sign gives away is found within this.
 FULL_LOOK_SECONDS = 60.0
@@ -27,14 +26,14 @@ class Watch:
     What was seen is written by the batch that published it, never by the one that asks for it.
     """
 
-    def __init__(self, warehouse: PostgresWarehouse, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, warehouse: Warehouse, manifest: Mapping[str, Any]) -> None:
         """Take the warehouse and dbt's manifest, as `manifest.json` has it."""
         self._warehouse = warehouse
         self._manifest = manifest
         self._last_full = 0.0
         above = _closure([_chunks(manifest)], manifest["parent_map"])
         self.tables = [
-            SourceTable(unique_id, source["schema"], source["identifier"])
+            SourceTable(unique_id, source["schema"], source["identifier"], source.get("database") or "")
             for unique_id, source in sorted(manifest["sources"].items())
             if unique_id in above
         ]

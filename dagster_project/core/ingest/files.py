@@ -19,7 +19,7 @@ from dagster_project.core.ingest.load import (
 from dagster_project.core.ingest.markdown import decode, described, read_markdown
 from dagster_project.core.ingest.places import Found, list_files
 from dagster_project.core.ingest.worker import PARSE_SECONDS, ParserPool
-from dagster_project.core.warehouse import PostgresWarehouse
+from dagster_project.core.warehouse import Warehouse
 
 MOST_MB = 50
 _KINDS = {
@@ -69,7 +69,7 @@ class Limits:
 
 
 def ingest_files(
-    warehouse: PostgresWarehouse, location: str, source: str, limits: Limits | None = None
+    warehouse: Warehouse, location: str, source: str, limits: Limits | None = None
 ) -> IngestReport:
     """Make the documents of `source` those of a folder or bucket.
 

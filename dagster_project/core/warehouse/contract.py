@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -37,6 +39,55 @@ CHUNK_SCHEMA = pa.schema(
 KEY_SCHEMA = pa.schema(
     [CHUNK_SCHEMA.field(name) for name in ("chunk_id", "content_hash", "row_hash")]
 )
+ID_SCHEMA = pa.schema([CHUNK_SCHEMA.field("chunk_id")])
+# What a loader gives of a document, in the order of the document contract of the dbt package.
+RAW_COLUMNS = (
+    "document_id",
+    "source_name",
+    "doc_type",
+    "title",
+    "body",
+    "url",
+    "owner",
+    "language",
+    "valid_from",
+    "valid_to",
+    "version_family",
+    "version_date",
+    "review_by",
+    "access",
+    "payload",
+    "source_updated_at",
+)
+
+
+@dataclass(frozen=True)
+class SqlAlchemyEngine:
+    """How SQLAlchemy opens a warehouse: what `create_engine` takes.
+
+    Attributes:
+        url: of the warehouse; it may hold a password.
+        arguments: the rest, by name.
+    """
+
+    url: str = field(repr=False)
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table that dbt reads.
+
+    Attributes:
+        unique_id: its id in dbt's manifest.
+        schema, identifier: where it is.
+        database: the project that holds it; Postgres has one database only.
+    """
+
+    unique_id: str
+    schema: str
+    identifier: str
+    database: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,3 +147,9 @@ class LedgerRow:
     write_seconds: float
     started_at: datetime
     finished_at: datetime
+
+
+def slices(table: pa.Table, size: int) -> Iterator[pa.Table]:
+    """A table in slices of at most `size` rows."""
+    for start in range(0, table.num_rows, size):
+        yield table.slice(start, size)

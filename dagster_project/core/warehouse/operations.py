@@ -10,8 +10,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dagster_project.core.warehouse.connections import PostgresConnections
-from dagster_project.core.warehouse.contract import LedgerRow, Refusal
-from dagster_project.core.warehouse.marks import FACTS, SMALL_ROWS, SourceTable, whole_state
+from dagster_project.core.warehouse.contract import RAW_COLUMNS, LedgerRow, Refusal, SourceTable
+from dagster_project.core.warehouse.marks import FACTS, SMALL_ROWS, whole_state
 
 
 class PostgresOperations(PostgresConnections):
@@ -204,3 +204,73 @@ class PostgresOperations(PostgresConnections):
                 "where published_at > now() - interval '1 hour' group by generation, batch_id) as b"
             ).fetchone()
         return None if row is None else row[0]
+
+    def stored_fingerprints(self, source: str) -> dict[str, str]:
+        """What each document of a source was made of, where that was noted."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "select document_id, fingerprint from headrace_ops.raw_documents "
+                "where source_name = %s and fingerprint is not null",
+                (source,),
+            ).fetchall()
+        return dict(rows)
+
+    def raw_documents(self, source: str) -> dict[str, tuple[Any, ...]]:
+        """The documents of a source as they are stored: RAW_COLUMNS, by document_id."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                sql.SQL("select {} from headrace_ops.raw_documents where source_name = %s").format(
+                    sql.SQL(", ").join(map(sql.Identifier, RAW_COLUMNS))
+                ),
+                (source,),
+            )
+            return {row[0]: row for row in rows}
+
+    def write_raw(
+        self,
+        source: str,
+        documents: Sequence[tuple[Any, ...]],
+        fingerprints: Mapping[str, str | None],
+        gone: Sequence[str],
+        refused: Sequence[Refusal],
+    ) -> None:
+        """Write documents of a source, take others out, and note what was refused; or nothing.
+
+        Args:
+            source: the source's name.
+            documents: those that are new or others now, RAW_COLUMNS each.
+            fingerprints: what each document was made of, by document_id, these and the rest.
+            gone: ids of those to take out.
+            refused: what could not be read, one a document, in place of the last load's.
+        """
+        names = [*RAW_COLUMNS, "fingerprint"]
+        write = sql.SQL(
+            "insert into headrace_ops.raw_documents ({}) values ({}) "
+            "on conflict (document_id) do update set {}"
+        ).format(
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+            sql.SQL(", ").join(
+                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in names[1:]
+            ),
+        )
+        found_in = f"ingest {source}"
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(write, [(*row, fingerprints.get(row[0])) for row in documents])
+            # A document may be the same though its file is another.
+            cursor.execute(
+                "update headrace_ops.raw_documents as stored set fingerprint = made.fingerprint "
+                "from unnest(%s::text[], %s::text[]) as made (document_id, fingerprint) "
+                "where stored.document_id = made.document_id "
+                "and stored.fingerprint is distinct from made.fingerprint",
+                (list(fingerprints), list(fingerprints.values())),
+            )
+            cursor.execute(
+                "delete from headrace_ops.raw_documents where document_id = any(%s)", (list(gone),)
+            )
+            cursor.execute("delete from headrace_ops.quarantine where found_in = %s", (found_in,))
+            cursor.executemany(
+                "insert into headrace_ops.quarantine (found_in, document_id, reason) "
+                "values (%s, %s, %s)",
+                [(found_in, refusal.document_id, refusal.reason) for refusal in refused],
+            )

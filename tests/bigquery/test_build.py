@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -48,6 +50,12 @@ set
     updated_at = '2026-01-03 00:00:00+00'
 where doc_id = 'shifts';
 """
+BATCH = ("rag__changes", "rag__documents", "rag__chunks")
+# Constants, since BigQuery chooses partitions by nothing else.
+PRUNED = re.compile(
+    r"on \(DBT_INTERNAL_DEST\.document_bucket in \(\d+, \d+\)\s+"
+    r"and DBT_INTERNAL_DEST\.document_id in \('product_doc:shifts', 'product_doc:untitled'\)\)"
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,8 @@ def test_a_batch_holds_what_changed(project: Project, bigquery_emulator: Emulato
     assert chunks(bigquery_emulator) == first, "nothing changed, so nothing is written"
 
     bigquery_emulator.query(CHANGES)
-    project.dbt("run")
+    variables = {"headrace_batch_models": ["doc_product_docs"]}
+    project.dbt("run", "--select", *BATCH, "--vars", json.dumps(variables))
     changed = [chunk for chunk in chunks(bigquery_emulator) if chunk not in first]
     # The other section's row is written too, with the document's new date; its text is the same.
     assert {(chunk.document_id, chunk.text, chunk.is_deleted) for chunk in changed} == {
@@ -95,6 +104,9 @@ def test_a_batch_holds_what_changed(project: Project, bigquery_emulator: Emulato
     }
     assert len({chunk.batch_id for chunk in changed}) == 1
     assert min(chunk.batch_id for chunk in changed) > max(chunk.batch_id for chunk in first)
+    for model in ("rag__documents", "rag__chunks"):
+        merge = project.last_statement(model)
+        assert PRUNED.search(merge), merge
 
 
 def test_unit_tests_pass(project: Project) -> None:

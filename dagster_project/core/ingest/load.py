@@ -141,11 +141,16 @@ def _known(connection: psycopg.Connection, source: str) -> dict[str, tuple[Any, 
 
 def _write(connection: psycopg.Connection, load: Load, keys: Iterable[str]) -> None:
     columns = [*Document.__dataclass_fields__, "fingerprint"]
+    new = {column: f"excluded.{column}" for column in columns[1:]}
+    # A micro-batch sees an edit by its date, which a file may not have moved.
+    new["source_updated_at"] = (
+        "greatest(excluded.source_updated_at, stored.source_updated_at + interval '1 microsecond')"
+    )
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"insert into headrace_ops.raw_documents ({', '.join(columns)}) "  # noqa: S608
+            f"insert into headrace_ops.raw_documents as stored ({', '.join(columns)}) "
             f"values ({', '.join(['%s'] * len(columns))}) on conflict (document_id) do update set "
-            + ", ".join(f"{column} = excluded.{column}" for column in columns[1:]),
+            + ", ".join(f"{column} = {value}" for column, value in new.items()),
             [(*_values(load.documents[key]), load.fingerprints.get(key)) for key in keys],
         )
         # A document may be the same though its file is another.

@@ -13,6 +13,7 @@ where false
 {% else %}
 {%- set most = 20 * (var('headrace_batch_documents') | int) %}
 {%- set is_whole = headrace.changed_since() == 'true' %}
+{%- set readers = "coalesce(" ~ headrace.array_to_text('access') ~ ", '')" %}
 {%- set is_read = "'" ~ models | join("', '") ~ "'" %}
 {%- set conditions = {} %}
 {%- for model in headrace.document_models() %}
@@ -34,6 +35,10 @@ with given as (
         '{{ model }}' as document_model,
         document_id,
         source_updated_at
+        {%- if is_whole %},
+        coalesce(is_deleted, false) as is_deleted,
+        {{ readers }} as readers
+        {%- endif %}
     from {{ headrace.document_model(model) }}
     {%- if not is_whole %}
     where {{ headrace.changed_since() }}
@@ -52,12 +57,16 @@ stored as (
         document_model,
         source_updated_at,
         is_deleted,
+        {%- if is_whole %}
+        {{ readers }} as readers,
+        {%- endif %}
         document_hash
     from {{ headrace.stored_documents() }}
 
 ),
 
--- A model says by its date that a document is another; one without a date is always compared.
+-- A model says by its date that a document is another; one without a date is always compared, and who may read it does
+-- not wait for a date.
 looked_at as (
 
     select distinct given.document_id
@@ -70,6 +79,10 @@ looked_at as (
             or given.source_updated_at is null
             or given.source_updated_at <> stored.source_updated_at
             or coalesce(stored.document_model, '') <> given.document_model
+            {%- if is_whole %}
+            or stored.is_deleted <> given.is_deleted
+            or stored.readers <> given.readers
+            {%- endif %}
         )
         {%- if is_whole %}
 
@@ -79,7 +92,7 @@ looked_at as (
     from stored
     left join given
         on stored.document_id = given.document_id and stored.document_model = given.document_model
-    where given.document_id is null and not stored.is_deleted and stored.document_model in ({{ is_read }})
+    where given.document_id is null and stored.document_model in ({{ is_read }})
 
 ),
 
@@ -94,15 +107,15 @@ elsewhere as (
     left join given
         on stored.document_id = given.document_id and stored.document_model = given.document_model
     where
-        not stored.is_deleted
+        stored.document_model is not null
         and (
-            coalesce(stored.document_model, '') not in ({{ is_read }})
+            stored.document_model not in ({{ is_read }})
             or given.document_id is null
             or given.source_updated_at < stored.source_updated_at
         )
         {%- else %}
         -- What was taken from a model that is not read may be newer: the next run that compares everything finds out.
-        and (stored.document_id is null or stored.is_deleted or stored.document_model in ({{ is_read }}))
+        and (stored.document_model is null or stored.document_model in ({{ is_read }}))
         {%- endif %}
 
 ),
@@ -154,7 +167,7 @@ gone as (
         on looked_at.document_id = stored.document_id
     left join hashed
         on looked_at.document_id = hashed.document_id
-    where hashed.document_id is null and not stored.is_deleted
+    where hashed.document_id is null and (stored.document_model is not null or not stored.is_deleted)
 
 ),
 

@@ -148,7 +148,7 @@ current_documents as (
         end as source_updated_at,
         {{ is_gone }} or stored.is_deleted as is_deleted,
         stored.document_hash,
-        stored.document_model
+        case when {{ is_gone }} then null else stored.document_model end as document_model
     from stored
     left join hashed
         on stored.document_id = hashed.document_id

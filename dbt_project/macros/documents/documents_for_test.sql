@@ -11,7 +11,8 @@
         'is_deleted': 'false', 'source_updated_at': '2026-01-01 00:00:00+00', 'document_model': 'doc_ingested',
         'document_bucket': 0,
     } -%}
-    {{ headrace.rows_for_test(rows, headrace.document_columns() + ['document_model', 'document_bucket'] + more, values) }}
+    {%- set columns = headrace.document_columns() + ['document_model', 'document_bucket'] + more -%}
+    {{ headrace.rows_for_test(rows, columns | unique | list, values) }}
 {%- endmacro %}
 
 {#- Rows of `columns`, from dicts; what a dict leaves out is in `values`, or null. Columns have the types that the

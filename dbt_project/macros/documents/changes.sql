@@ -38,6 +38,11 @@
     case when {{ payload }} like '%"supersedes"%' then {{ headrace.json_part(payload, 'supersedes') }} end
 {%- endmacro %}
 
+{#- Joins each row to the names in such JSON, as `part.value`. -#}
+{% macro superseded_rows(names) -%}
+    {{ headrace.json_rows("concat('{\"supersedes\":', " ~ names ~ ", '}')", 'supersedes') }}
+{%- endmacro %}
+
 {#-
     What a run that compares some models must know of `stored`, the table of rag__documents: the rows of rag__changes,
     and those whose state may be another for it.
@@ -50,7 +55,10 @@
 -#}
 {% macro concerned_documents(stored) -%}
     {%- if not execute or headrace.batch_models() is none -%} {{ return(none) }} {%- endif -%}
-    {%- set names = headrace.json_rows("concat('{\"supersedes\":', named_by.supersedes, '}')", 'supersedes') -%}
+    {%- set names = headrace.superseded_rows('named_by.supersedes') -%}
+    {%- set all_naming -%}
+        select document_id, source_name, supersedes from {{ stored }} where supersedes is not null
+    {%- endset -%}
     {%- set query -%}
         with changes as (
 
@@ -139,6 +147,18 @@
 
         ),
 
+        naming as (
+
+            select named_by.document_id, part.value as named_id
+            from ({{ all_naming }}) as named_by {{ names }}
+
+            union all
+
+            select named_by.document_id, concat(named_by.source_name, ':', part.value) as named_id
+            from ({{ all_naming }}) as named_by {{ names }}
+
+        ),
+
         beside as (
 
             select stored.document_id
@@ -148,14 +168,10 @@
 
             union distinct
 
-            select named_by.document_id
-            from (
-                select document_id, source_name, supersedes from {{ stored }}
-                where supersedes is not null
-            ) as named_by
-            {{ names }}
+            select naming.document_id
+            from naming
             inner join judged
-                on judged.document_id = part.value or judged.document_id = concat(named_by.source_name, ':', part.value)
+                on naming.named_id = judged.document_id
 
         ),
 

@@ -11,23 +11,31 @@
     of the same source. Two that name each other replace nothing.
 -#}
 {% macro lifecycle_states(relation) %}
+    {%- set names = headrace.superseded_rows('versions.supersedes') %}
     with versions as (
 
         {{ headrace.document_versions(relation) }}
 
     ),
 
+    -- An equality each, since a planner that meets "or" compares every pair of documents.
     named as (
 
         select
             versions.document_id as newer_id,
-            versions.source_name,
-            versions.version_key,
-            part.value as older_name
+            part.value as older_id
         from versions
-        {{ headrace.json_rows(
-            "case when versions.payload like '%\"supersedes\"%' then versions.payload else '{}' end", 'supersedes') }}
-        where versions.is_in_force
+        {{ names }}
+        where versions.is_in_force and versions.supersedes is not null
+
+        union all
+
+        select
+            versions.document_id as newer_id,
+            concat(versions.source_name, ':', part.value) as older_id
+        from versions
+        {{ names }}
+        where versions.is_in_force and versions.supersedes is not null
 
     ),
 
@@ -35,12 +43,10 @@
 
         select distinct
             named.newer_id,
-            named.version_key,
             versions.document_id as older_id
         from named
         inner join versions
-            on versions.document_id = named.older_name
-            or versions.document_id = concat(named.source_name, ':', named.older_name)
+            on named.older_id = versions.document_id
         where versions.document_id <> named.newer_id
 
     ),

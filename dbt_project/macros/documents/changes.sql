@@ -40,7 +40,7 @@
 
 {#- Joins each row to the names in such JSON, as `part.value`. -#}
 {% macro superseded_rows(names) -%}
-    {{ headrace.json_rows("concat('{\"supersedes\":', " ~ names ~ ", '}')", 'supersedes') }}
+    {{ headrace.json_rows("concat('{\"supersedes\":', coalesce(" ~ names ~ ", 'null'), '}')", 'supersedes') }}
 {%- endmacro %}
 
 {#-

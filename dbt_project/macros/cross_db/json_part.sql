@@ -7,4 +7,6 @@
     cast(cast({{ expression }} as jsonb) -> '{{ key }}' as text)
 {%- endmacro %}
 
-{% macro bigquery__json_part(expression, key) -%} json_query({{ expression }}, '$.{{ key }}') {%- endmacro %}
+{% macro bigquery__json_part(expression, key) -%}
+    cast(json_query({{ expression }}, '$.{{ key }}') as string)
+{%- endmacro %}

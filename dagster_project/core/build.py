@@ -278,6 +278,7 @@ class Headrace:
             {
                 "headrace_batch_documents": limit,
                 "headrace_batch_order": self.settings.batch_order,
+                "headrace_batch_models": self.watch.document_models(sources),
             },
         )
         newest, documents = warehouse.document_batch()

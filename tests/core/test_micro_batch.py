@@ -58,7 +58,8 @@ def test_a_change_reaches_readers_by_the_models_it_concerns(built: Headrace) -> 
     sources = built.watch.changed()
     assert sources == [RAW]
     report = built.micro_batch(sources)
-    assert {key.rsplit(".", 1)[1] for key in report.dbt} == {"rag__documents", "rag__chunks"}
+    models = {key.rsplit(".", 1)[1] for key in report.dbt}
+    assert models == {"rag__changes", "rag__documents", "rag__chunks"}
     assert (report.sync.changed, report.sync.embedded, report.more) == (1, 1, False)
     assert _live(built)["n:7"] == "Note 7 says something new."
     assert built.watch.changed() == []

@@ -244,15 +244,16 @@ class PostgresOperations(PostgresConnections):
             refused: what could not be read, one a document, in place of the last load's.
         """
         names = [*RAW_COLUMNS, "fingerprint"]
-        write = sql.SQL(
-            "insert into headrace_ops.raw_documents ({}) values ({}) "
-            "on conflict (document_id) do update set {}"
-        ).format(
-            sql.SQL(", ").join(map(sql.Identifier, names)),
-            sql.SQL(", ").join([sql.Placeholder()] * len(names)),
-            sql.SQL(", ").join(
-                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in names[1:]
-            ),
+        new = {name: f"excluded.{name}" for name in names[1:]}
+        # A micro-batch sees an edit by its date, which a file may not have moved.
+        new["source_updated_at"] = (
+            "greatest(excluded.source_updated_at, "
+            "stored.source_updated_at + interval '1 microsecond')"
+        )
+        write = (
+            f"insert into headrace_ops.raw_documents as stored ({', '.join(names)}) "
+            f"values ({', '.join(['%s'] * len(names))}) on conflict (document_id) do update set "
+            + ", ".join(f"{name} = {value}" for name, value in new.items())
         )
         found_in = f"ingest {source}"
         with self.connect() as connection, connection.cursor() as cursor:

@@ -327,6 +327,12 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
             for field in TABLES["raw_documents"].columns
             if field.name in names
         ] + [bigquery.SchemaField("change", "STRING")]
+        new = {name: f"made.{name}" for name in names[1:]}
+        # A micro-batch sees an edit by its date, which a file may not have moved.
+        new["source_updated_at"] = (
+            "greatest(made.source_updated_at, "
+            "timestamp_add(stored.source_updated_at, interval 1 microsecond))"
+        )
         with self.staged(OPS, staging, rows) as staged:
             self.rows(
                 f"merge into {self.ops('raw_documents')} as stored using {staged} as made "
@@ -335,7 +341,7 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
                 "when matched and made.change = 'stamp' "
                 "then update set fingerprint = made.fingerprint "
                 "when matched and made.change = 'write' then update set "
-                + ", ".join(f"{name} = made.{name}" for name in names[1:])
+                + ", ".join(f"{name} = {value}" for name, value in new.items())
                 + " when not matched and made.change = 'write' then insert "
                 f"({', '.join(names)}, is_deleted) "
                 f"values ({', '.join(f'made.{name}' for name in names)}, false)"

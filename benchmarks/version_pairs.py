@@ -51,7 +51,7 @@ def main() -> None:
 def _write(events: Path, folder: Path) -> set[str]:
     """The first and the last state as two folders; gives the paths that stand in both."""
     state: dict[str, str] = {}
-    states = []
+    states: list[dict[str, str]] = []
     with gzip.open(events, "rt") as lines:
         first = None
         for line in lines:

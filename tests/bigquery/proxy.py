@@ -54,7 +54,7 @@ class Proxy:
         if self.hangs and "/jobs/" in path:
             job = path.split("/jobs/")[1].split("?")[0].removesuffix("/cancel")
             reference = {"projectId": "test-proj", "jobId": job, "location": "US"}
-            found = {"jobReference": reference, "status": {"state": "RUNNING"}}
+            found: dict[str, object] = {"jobReference": reference, "status": {"state": "RUNNING"}}
             return 200, {"job": found} if path.split("?")[0].endswith("/cancel") else found
         return None
 

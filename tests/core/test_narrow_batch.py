@@ -159,7 +159,7 @@ def project(tmp_path: Path) -> Path:
 
 def _state(headrace: Headrace) -> set[tuple[Any, ...]]:
     """What readers would find: the documents with their states, and the ids of the chunks."""
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         return {
             row
             for query in (DOCUMENTS, CHUNKS)
@@ -218,7 +218,7 @@ def test_a_batch_since_a_time_leaves_the_rest_to_the_next_run_of_everything(
     headrace.warehouse.prepare()
 
     def write(key: str, text: str, updated: str) -> None:
-        with headrace.warehouse.connect() as connection:
+        with psycopg.connect(headrace.postgres_url) as connection:
             connection.execute(
                 "insert into headrace_ops.raw_documents (document_id, source_name, doc_type, "
                 "title, body, access, payload, source_updated_at) values (%s, 'app', 'note', '', "
@@ -228,7 +228,7 @@ def test_a_batch_since_a_time_leaves_the_rest_to_the_next_run_of_everything(
             )
 
     def texts() -> dict[str, str]:
-        with headrace.warehouse.connect() as connection:
+        with psycopg.connect(headrace.postgres_url) as connection:
             return dict(
                 connection.execute(
                     "select document_id, body from headrace.rag__documents where not is_deleted "
@@ -242,7 +242,7 @@ def test_a_batch_since_a_time_leaves_the_rest_to_the_next_run_of_everything(
     write("old", "second", "2026-01-02")
     write("new", "second", "2026-01-04")
     write("refused", "", "2026-01-04")
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         connection.execute("delete from headrace_ops.raw_documents where document_id = 'gone'")
     models = ["rag__changes", "rag__documents", "rag__chunks"]
     since = {

@@ -11,14 +11,13 @@ from dagster_project.core.evals.measures import METRICS, Summary
 from dagster_project.core.warehouse import Answer
 
 Rows = list[list[str]]
-MEASURES = ["", "questions", *METRICS.values(), "facts found", "must not"]
-MOVED = ["question", "about", "rank", "facts missing", "must not"]
-MISSED = ["question", "about", "rank", "facts missing", "must not"]
-VERSIONS = ["version", "asked at", "questions", "nDCG@10", ""]
+_MEASURES = ["", "questions", *METRICS.values(), "facts found", "must not"]
+_QUESTIONS = ["question", "about", "rank", "facts missing", "must not"]
+_VERSIONS = ["version", "asked at", "questions", "nDCG@10", ""]
 _BAR_WIDTH = 20
 
 
-def measures(verdict: Verdict) -> Rows:
+def _measures(verdict: Verdict) -> Rows:
     """The measures in all and by doc_type, with those of the version before where they differ."""
     before = verdict.before.summaries() if verdict.before else {}
     return [
@@ -28,38 +27,38 @@ def measures(verdict: Verdict) -> Rows:
 
 
 def _cells(summary: Summary, before: Summary | None) -> list[str]:
-    cells = [_moved(_whole(before and before.questions), _whole(summary.questions))]
+    cells = [_arrow(_whole(before and before.questions), _whole(summary.questions))]
     for name in METRICS:
-        cells.append(_moved(_score(before and getattr(before, name)), _score(getattr(summary, name))))
+        cells.append(_arrow(_score(before and getattr(before, name)), _score(getattr(summary, name))))
     cells.append(
-        _moved(
+        _arrow(
             before and f"{before.facts_found} of {before.facts}",
             f"{summary.facts_found} of {summary.facts}",
         )
     )
     violations = summary.must_not_violations
-    cells.append(_moved(_whole(before and before.must_not_violations), _whole(violations)))
+    cells.append(_arrow(_whole(before and before.must_not_violations), _whole(violations)))
     return cells
 
 
-def moved(verdict: Verdict) -> Rows:
+def _moved(verdict: Verdict) -> Rows:
     """The questions that are answered otherwise than before, the largest fall first."""
     return [
         [
             after.question,
             after.doc_type,
-            _moved(_rank(before), _rank(after)),
-            _moved("; ".join(before.facts_missing), "; ".join(after.facts_missing)),
-            _moved(", ".join(before.must_not_found), ", ".join(after.must_not_found)),
+            _arrow(_rank(before), _rank(after)),
+            _arrow("; ".join(before.facts_missing), "; ".join(after.facts_missing)),
+            _arrow(", ".join(before.must_not_found), ", ".join(after.must_not_found)),
         ]
         for before, after in verdict.moved
     ]
 
 
-def missed(evaluation: Evaluation) -> Rows:
+def _missed(evaluation: Evaluation) -> Rows:
     """The questions that are not answered as they should be, the worst first."""
     worst = sorted(
-        (each for each in evaluation.answers if is_missed(each)),
+        (each for each in evaluation.answers if _is_missed(each)),
         key=lambda each: (not each.must_not_found, each.ndcg_at_10 or 0.0),
     )
     return [
@@ -74,7 +73,7 @@ def missed(evaluation: Evaluation) -> Rows:
     ]
 
 
-def is_missed(answer: Answer) -> bool:
+def _is_missed(answer: Answer) -> bool:
     """Whether no document that answers comes first, a fact is missing, or one must not be there."""
     is_answerable = answer.mrr_at_10 is not None
     return bool(
@@ -82,7 +81,7 @@ def is_missed(answer: Answer) -> bool:
     )
 
 
-def versions(evaluations: Sequence[Evaluation]) -> Rows:
+def _versions(evaluations: Sequence[Evaluation]) -> Rows:
     """A bar a version, the newest at the end."""
     rows = []
     for evaluation in evaluations:
@@ -100,16 +99,24 @@ def versions(evaluations: Sequence[Evaluation]) -> Rows:
     return rows
 
 
+def tables(
+    verdict: Verdict, evaluations: Sequence[Evaluation]
+) -> list[tuple[str, list[str], Rows]]:
+    """Titles, columns and rows of what there is to say; some may have no row."""
+    return [
+        ("Measures", _MEASURES, _measures(verdict)),
+        ("Questions that moved", _QUESTIONS, _moved(verdict)),
+        ("Questions not answered as they should be", _QUESTIONS, _missed(verdict.after)),
+        ("Versions", _VERSIONS, _versions(evaluations)),
+    ]
+
+
 def markdown(verdict: Verdict, evaluations: Sequence[Evaluation]) -> str:
     """A report for a pull request or a UI."""
-    parts = [f"**{headline(verdict)}**", markdown_table(MEASURES, measures(verdict))]
-    for title, columns, rows in (
-        ("Questions that moved", MOVED, moved(verdict)),
-        ("Questions not answered as they should be", MISSED, missed(verdict.after)),
-        ("Versions", VERSIONS, versions(evaluations)),
-    ):
+    parts = [f"**{headline(verdict)}**"]
+    for title, columns, rows in tables(verdict, evaluations):
         if rows:
-            parts += [f"### {title}", markdown_table(columns, rows)]
+            parts += [f"### {title}", _markdown_table(columns, rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -121,7 +128,7 @@ def headline(verdict: Verdict) -> str:
     return f"Version {after.version} of {after.generation}{beside}: {reasons or 'good'}."
 
 
-def markdown_table(columns: Sequence[str], rows: Rows) -> str:
+def _markdown_table(columns: Sequence[str], rows: Rows) -> str:
     """A table in Markdown; bars in cells are escaped."""
     lines = [list(columns), ["---"] * len(columns), *rows]
     return "\n".join(
@@ -150,7 +157,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _moved(before: str | None, after: str | None) -> str:
+def _arrow(before: str | None, after: str | None) -> str:
     if before is None or before == after:
         return after or ""
     return f"{before or '–'} → {after or '–'}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from dagster_project.core.build import Headrace
 from dagster_project.core.checks.model import SAMPLES, Check, Finding, Status
-from dagster_project.core.evals import ALL, Verdict, look
+from dagster_project.core.evals import ALL, METRICS, Verdict, look
 
 
 def good_answers(verdicts: Iterable[Verdict | None]) -> Finding:
@@ -18,11 +17,12 @@ def good_answers(verdicts: Iterable[Verdict | None]) -> Finding:
     bad = [reason for verdict in asked for reason in [*verdict.violations, *verdict.falls]]
     # Of what readers see already, what must not be there is wrong; a fall may be as it should be.
     fails = any(verdict.refuses or verdict.violations for verdict in asked)
-    summary = asked[-1].after.summaries()[ALL]
+    metric, summary = asked[-1].metric, asked[-1].after.summaries()[ALL]
     figures = {name: value for name, value in asdict(summary).items() if value is not None}
     return Finding(
         Status.FAIL if fails else Status.WARN if bad else Status.PASS,
-        "; ".join(bad) or f"{summary.questions} questions are answered as well as before",
+        "; ".join(bad)
+        or f"{METRICS[metric]} over {summary.questions} questions is {figures.get(metric, 0.0):.3f}",
         figures=figures,
         samples=[
             {

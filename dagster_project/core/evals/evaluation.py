@@ -87,7 +87,9 @@ class Verdict:
         asked, one document that was edited would hold up all others.
         """
         both = [
-            pair for pair in self.pairs() if None not in {getattr(each, self.metric) for each in pair}
+            pair
+            for pair in self.pairs()
+            if None not in {getattr(each, self.metric) for each in pair}
         ]
         found = []
         for name, group in _groups([after for _, after in both]).items():

@@ -63,7 +63,8 @@ def measured(
 
     documents = [list(dict.fromkeys(hit.document_id for hit in hits))[:TOP] for _, hits in ranked]
     judged = {
-        str(number): dict.fromkeys(question.helps, _HELPS) | dict.fromkeys(question.answers, _ANSWERS)
+        str(number): dict.fromkeys(question.helps, _HELPS)
+        | dict.fromkeys(question.answers, _ANSWERS)
         for number, (question, _) in enumerate(ranked)
         if question.answers
     }

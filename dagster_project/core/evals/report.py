@@ -29,7 +29,9 @@ def _measures(verdict: Verdict) -> Rows:
 def _cells(summary: Summary, before: Summary | None) -> list[str]:
     cells = [_arrow(_whole(before and before.questions), _whole(summary.questions))]
     for name in METRICS:
-        cells.append(_arrow(_score(before and getattr(before, name)), _score(getattr(summary, name))))
+        cells.append(
+            _arrow(_score(before and getattr(before, name)), _score(getattr(summary, name)))
+        )
     cells.append(
         _arrow(
             before and f"{before.facts_found} of {before.facts}",
@@ -151,7 +153,12 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         },
         "questions": [asdict(answer) for answer in verdict.after.answers],
         "moved": [
-            {"gold_set": b.gold_set, "question_id": b.question_id, "before": b.rank, "after": a.rank}
+            {
+                "gold_set": b.gold_set,
+                "question_id": b.question_id,
+                "before": b.rank,
+                "after": a.rank,
+            }
             for b, a in verdict.moved
         ],
     }

@@ -19,10 +19,10 @@ def good_answers(verdicts: Iterable[Verdict | None]) -> Finding:
     fails = any(verdict.refuses or verdict.violations for verdict in asked)
     metric, summary = asked[-1].metric, asked[-1].after.summaries()[ALL]
     figures = {name: value for name, value in asdict(summary).items() if value is not None}
+    score = f", {METRICS[metric]} is {figures[metric]:.3f}" if metric in figures else ""
     return Finding(
         Status.FAIL if fails else Status.WARN if bad else Status.PASS,
-        "; ".join(bad)
-        or f"{METRICS[metric]} over {summary.questions} questions is {figures.get(metric, 0.0):.3f}",
+        "; ".join(bad) or f"{summary.questions} questions were asked{score}",
         figures=figures,
         samples=[
             {

@@ -44,7 +44,7 @@ def _answer(
     """The answer to a question for which chunks of some documents were found."""
     question = GoldQuestion("gold", "1", "Which?", "policy", answers, helps, facts, must_not)
     # An answer that is perfect stands beside it: questions must not get into each other's way.
-    other = replace(question, question_id="2", answers=("z",), facts=(), must_not=())
+    other = GoldQuestion("gold", "2", "And?", "policy", ("z",), (), (), ())
     hits = [Ranked(each, f"chunk {n}", f"Text {n} of\n{each}.") for n, each in enumerate(documents)]
     found, perfect = measured("chunks", 7, [(question, hits), (other, [Ranked("z", "z", "")])])
     assert (perfect.ndcg_at_10, perfect.rank) == (1.0, 1)

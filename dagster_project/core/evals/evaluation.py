@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dagster_project.core.embedding import Embedder
 from dagster_project.core.evals.measures import METRICS, Summary, mean, measured, summarize
-from dagster_project.core.evals.ranking import rank
+from dagster_project.core.evals.ranking import rankings
 from dagster_project.core.index import VectorIndex
 from dagster_project.core.warehouse import Answer, GoldQuestion
 
@@ -40,11 +40,9 @@ def evaluate(
         ConfigurationError: a question is empty.
         VectorStoreError: there is no such index.
     """
-    ranked = [
-        (question, rank(index, version, embedder, question.question, _CHUNKS))
-        for question in questions
-    ]
-    return Evaluation(index.name, version, measured(index.name, version, ranked))
+    texts = [question.question for question in questions]
+    ranked = zip(questions, rankings(index, version, embedder, texts, _CHUNKS), strict=True)
+    return Evaluation(index.name, version, measured(index.name, version, list(ranked)))
 
 
 @dataclass(frozen=True)

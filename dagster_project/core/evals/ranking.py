@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,17 +25,19 @@ class _AtVersion(VectorIndex):
 
     def __init__(self, index: VectorIndex, version: int) -> None:
         super().__init__(index.uri, index.name, index.model_id)
-        self._version = version
+        self._seen = self._open()
+        self._seen.checkout(version)
 
     def live(self) -> Any:  # noqa: ANN401 - LanceDB's tables are untyped
-        table = self._open()
-        table.checkout(self._version)
-        return table
+        return self._seen
 
 
-def rank(
-    index: VectorIndex, version: int, embedder: Embedder, question: str, k: int
-) -> list[Ranked]:
-    """The `k` best chunks of a version of an index, best first, as readers of it would get them."""
-    hits = search(_AtVersion(index, version), embedder, question, k)
-    return [Ranked(hit.document_id, hit.chunk_id, hit.text) for hit in hits]
+def rankings(
+    index: VectorIndex, version: int, embedder: Embedder, questions: Iterable[str], k: int
+) -> list[list[Ranked]]:
+    """The `k` best chunks of a version of an index for each question, as its readers get them."""
+    seen = _AtVersion(index, version)
+    return [
+        [Ranked(hit.document_id, hit.chunk_id, hit.text) for hit in hits]
+        for hits in (search(seen, embedder, question, k) for question in questions)
+    ]

@@ -34,8 +34,8 @@ def _cells(summary: Summary, before: Summary | None) -> list[str]:
         )
     cells.append(
         _arrow(
-            before and f"{before.facts_found} of {before.facts}",
-            f"{summary.facts_found} of {summary.facts}",
+            before and _facts(before),
+            _facts(summary),
         )
     )
     violations = summary.must_not_violations
@@ -168,6 +168,10 @@ def _arrow(before: str | None, after: str | None) -> str:
     if before is None or before == after:
         return after or ""
     return f"{before or '–'} → {after or '–'}"
+
+
+def _facts(summary: Summary) -> str:
+    return f"{summary.facts_found} of {summary.facts}" if summary.facts else ""
 
 
 def _rank(answer: Answer) -> str:

@@ -20,27 +20,22 @@ _BAR_WIDTH = 20
 def _measures(verdict: Verdict) -> Rows:
     """The measures in all and by doc_type, with those of the version before where they differ."""
     before = verdict.before.summaries() if verdict.before else {}
+    rows = []
+    for name, summary in verdict.after.summaries().items():
+        cells = _cells(summary)
+        if name in before:
+            cells = [_arrow(old, new) for old, new in zip(_cells(before[name]), cells, strict=True)]
+        rows.append([name, *cells])
+    return rows
+
+
+def _cells(summary: Summary) -> list[str]:
     return [
-        [name, *_cells(summary, before.get(name))]
-        for name, summary in verdict.after.summaries().items()
+        str(summary.questions),
+        *(_score(getattr(summary, name)) for name in METRICS),
+        f"{summary.facts_found} of {summary.facts}" if summary.facts else "",
+        str(summary.must_not_violations),
     ]
-
-
-def _cells(summary: Summary, before: Summary | None) -> list[str]:
-    cells = [_arrow(_whole(before and before.questions), _whole(summary.questions))]
-    for name in METRICS:
-        cells.append(
-            _arrow(_score(before and getattr(before, name)), _score(getattr(summary, name)))
-        )
-    cells.append(
-        _arrow(
-            before and _facts(before),
-            _facts(summary),
-        )
-    )
-    violations = summary.must_not_violations
-    cells.append(_arrow(_whole(before and before.must_not_violations), _whole(violations)))
-    return cells
 
 
 def _moved(verdict: Verdict) -> Rows:
@@ -94,7 +89,7 @@ def _versions(evaluations: Sequence[Evaluation]) -> Rows:
                 f"{evaluation.version} of {evaluation.generation}",
                 f"{evaluation.answers[0].evaluated_at:%Y-%m-%d %H:%M}",
                 str(summary.questions),
-                _score(summary.ndcg_at_10) or "",
+                _score(summary.ndcg_at_10),
                 "█" * round(score * _BAR_WIDTH),
             ]
         )
@@ -164,23 +159,13 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _arrow(before: str | None, after: str | None) -> str:
-    if before is None or before == after:
-        return after or ""
-    return f"{before or '–'} → {after or '–'}"
-
-
-def _facts(summary: Summary) -> str:
-    return f"{summary.facts_found} of {summary.facts}" if summary.facts else ""
+def _arrow(before: str, after: str) -> str:
+    return after if before == after else f"{before or '–'} → {after or '–'}"
 
 
 def _rank(answer: Answer) -> str:
     return "" if answer.rank is None else str(answer.rank)
 
 
-def _score(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"
-
-
-def _whole(value: int | None) -> str | None:
-    return None if value is None else str(value)
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -122,7 +122,7 @@ def headline(verdict: Verdict) -> str:
     after, before = verdict.after, verdict.before
     beside = f", beside version {before.version} of {before.generation}" if before else ""
     reasons = "; ".join([*verdict.violations, *verdict.falls])
-    return f"Version {after.version} of {after.generation}{beside}: {reasons or 'good'}."
+    return f"Version {after.version} of {after.generation}{beside}: {reasons or 'nothing speaks against it'}."
 
 
 def _markdown_table(columns: Sequence[str], rows: Rows) -> str:

@@ -1,6 +1,5 @@
 {{ config(materialized='view') }}
 {%- set sets = var('headrace_gold_sets') %}
-{%- set lists = ['answers', 'helps', 'facts', 'must_not'] %}
 
 {% for gold_set in sets %}
 select
@@ -8,9 +7,10 @@ select
     cast(question_id as {{ dbt.type_string() }}) as question_id,
     cast(question as {{ dbt.type_string() }}) as question,
     coalesce(cast(doc_type as {{ dbt.type_string() }}), 'document') as doc_type,
-    {%- for column in lists %}
-    coalesce(cast({{ column }} as {{ dbt.type_string() }}), '') as {{ column }}{{ "," if not loop.last }}
-    {%- endfor %}
+    coalesce(cast(answers as {{ dbt.type_string() }}), '') as answers,
+    coalesce(cast(helps as {{ dbt.type_string() }}), '') as helps,
+    coalesce(cast(facts as {{ dbt.type_string() }}), '') as facts,
+    coalesce(cast(must_not as {{ dbt.type_string() }}), '') as must_not
 from {{ ref(project_name, gold_set) }}
 {% if not loop.last %}
 union all
@@ -21,9 +21,10 @@ select
     cast(null as {{ dbt.type_string() }}) as question_id,
     cast(null as {{ dbt.type_string() }}) as question,
     cast(null as {{ dbt.type_string() }}) as doc_type,
-    {%- for column in lists %}
-    cast(null as {{ dbt.type_string() }}) as {{ column }}{{ "," if not loop.last }}
-    {%- endfor %}
+    cast(null as {{ dbt.type_string() }}) as answers,
+    cast(null as {{ dbt.type_string() }}) as helps,
+    cast(null as {{ dbt.type_string() }}) as facts,
+    cast(null as {{ dbt.type_string() }}) as must_not
 from (select 1 as nothing) as empty
 where false
 {% endfor %}

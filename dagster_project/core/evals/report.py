@@ -121,8 +121,8 @@ def headline(verdict: Verdict) -> str:
     """Which version was asked, beside which, and whether it may be published."""
     after, before = verdict.after, verdict.before
     beside = f", beside version {before.version} of {before.generation}" if before else ""
-    reasons = "; ".join([*verdict.violations, *verdict.falls])
-    return f"Version {after.version} of {after.generation}{beside}: {reasons or 'nothing speaks against it'}."
+    reasons = "; ".join([*verdict.violations, *verdict.falls]) or "nothing speaks against it"
+    return f"Version {after.version} of {after.generation}{beside}: {reasons}."
 
 
 def _markdown_table(columns: Sequence[str], rows: Rows) -> str:

@@ -22,6 +22,7 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _INT8 = "onnx-int8"
 _BACKENDS = ("onnx", _INT8, "torch")
 _WAREHOUSES = ("postgres", "bigquery")
+_METRICS = ("ndcg_at_10", "recall_at_5", "recall_at_10", "mrr_at_10")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Settings:
         lock_wait: seconds to wait for another process that runs dbt or writes the index.
         max_file_mb: the largest file that `headrace ingest files` reads, in MB.
         bigquery: where BigQuery is the warehouse; None where Postgres is.
+        eval_metric: what the gold sets are judged by: ``ndcg_at_10``, ``recall_at_5`` ….
+        eval_margin: how much of it a version may lose and still be published, 0 to 1.
     """
 
     home: Path
@@ -55,6 +58,8 @@ class Settings:
     batch_order: str = "freshest"
     max_file_mb: int = 50
     bigquery: BigQueryPlace | None = None
+    eval_metric: str = "ndcg_at_10"
+    eval_margin: float = 0.05
 
     @classmethod
     def load(
@@ -105,6 +110,10 @@ class Settings:
             lock_wait=_seconds("HEADRACE_LOCK_WAIT", setting("lock_wait", "60")),
             max_file_mb=_count("HEADRACE_MAX_FILE_MB", setting("max_file_mb", "50")),
             bigquery=BigQueryPlace.load(setting, token) if warehouse == "bigquery" else None,
+            eval_metric=_one_of(
+                "HEADRACE_EVAL_METRIC", setting("eval_metric", _METRICS[0]), _METRICS
+            ),
+            eval_margin=_share("HEADRACE_EVAL_MARGIN", setting("eval_margin", "0.05")),
         )
 
     @property
@@ -150,6 +159,16 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ConfigurationError(f"{name} is {value!r}: give one of {', '.join(choices)}.")
     return value
+
+
+def _share(name: str, value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"{name} is {value!r}: give a number from 0 to 1, such as 0.05.")
+    return share
 
 
 def _seconds(name: str, value: str) -> float:

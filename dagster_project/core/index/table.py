@@ -23,6 +23,8 @@ from dagster_project.core.warehouse import CHUNK_SCHEMA, KEY_SCHEMA
 LIVE = "live"
 # The version that was live before, so that a torn manifest of the live one is no loss.
 PREVIOUS = "previous"
+# A version that did not answer the gold sets: what follows it must, before readers see it.
+REFUSED = "refused"
 _MARK = "batch-"
 VECTOR_COLUMNS = ("vector", "windows", "model_id", "indexed_at")
 # Rows of documents that no reader is to find, and rows whose text the model could not read whole.
@@ -203,10 +205,24 @@ class VectorIndex:
         if live is not None:
             self._tag(PREVIOUS, live)
         self._tag(LIVE, version)
+        self._forgive()
         for batch_id in self._marks():
             if batch_id != mark:
                 self._head().tags.delete(f"{_MARK}{batch_id}")
         return True
+
+    def refuse(self) -> None:
+        """Say that the newest version may not be published, nor what follows it unasked."""
+        self._tag(REFUSED, self.version)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a version since the last publication was refused."""
+        return _tagged(self._head(), REFUSED) is not None
+
+    def _forgive(self) -> None:
+        if self.is_refused:
+            self._head().tags.delete(REFUSED)
 
     def restore_live(self) -> None:
         """Make the published version the newest again; what came after it is forgotten.
@@ -216,6 +232,7 @@ class VectorIndex:
         """
         table = self.live()
         self.clear_marks()
+        self._forgive()
         table.restore()
         self._table = None
         self._tag(LIVE, self.version)

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from dagster_project.core.warehouse.contract import (
+    Answer,
+    GoldQuestion,
     LedgerRow,
     Refusal,
     SourceTable,
@@ -70,6 +72,9 @@ class Chunks(Protocol):
 
     def conflicts(self) -> list[dict[str, Any]]:
         """The rows of rag__conflicts, as dicts; what disagrees first."""
+
+    def gold_questions(self) -> list[GoldQuestion]:
+        """The questions of all gold sets, in the order of their ids; none where dbt built none."""
 
     def document_states(self) -> list[dict[str, Any]]:
         """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
@@ -161,6 +166,15 @@ class Operations(Protocol):
 
     def forget_published(self, days: int) -> None:
         """Drop what was noted of documents that were published more than `days` ago."""
+
+    def write_answers(self, answers: Sequence[Answer]) -> None:
+        """Keep how a version answered its gold sets; what was kept of it before goes."""
+
+    def answers(self, versions: int) -> list[Answer]:
+        """How the last `versions` that were asked answered, the one asked last at the end."""
+
+    def forget_answers(self, days: int) -> None:
+        """Drop how versions answered that were asked more than `days` ago."""
 
     def documents_per_second(self) -> float | None:
         """Documents that the batches of the last hour brought to readers, by second of their work.

@@ -10,7 +10,15 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dagster_project.core.warehouse.connections import PostgresConnections
-from dagster_project.core.warehouse.contract import RAW_COLUMNS, LedgerRow, Refusal, SourceTable
+from dagster_project.core.warehouse.contract import (
+    BAR,
+    RAW_COLUMNS,
+    Answer,
+    LedgerRow,
+    Refusal,
+    SourceTable,
+    parts,
+)
 from dagster_project.core.warehouse.marks import FACTS, SMALL_ROWS, whole_state
 
 
@@ -187,6 +195,54 @@ class PostgresOperations(PostgresConnections):
             connection.execute(
                 "delete from headrace_ops.published_documents "
                 "where published_at < now() - make_interval(days => %s)",
+                (days,),
+            )
+
+    def write_answers(self, answers: Sequence[Answer]) -> None:
+        """Keep how a version answered its gold sets; what was kept of it before goes."""
+        names = [field.name for field in fields(Answer)]
+        rows = [
+            [f" {BAR} ".join(each) if isinstance(each, tuple) else each for each in astuple(answer)]
+            for answer in answers
+        ]
+        sets = {(each.generation, each.version, each.gold_set) for each in answers}
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                "delete from headrace_ops.gold_answers "
+                "where generation = %s and version = %s and gold_set = %s",
+                sorted(sets),
+            )
+            cursor.executemany(
+                sql.SQL("insert into headrace_ops.gold_answers ({}) values ({})").format(
+                    sql.SQL(", ").join(map(sql.Identifier, names)),
+                    sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+                ),
+                rows,
+            )
+
+    def answers(self, versions: int) -> list[Answer]:
+        """How the last `versions` that were asked answered, the one asked last at the end."""
+        names = [field.name for field in fields(Answer)]
+        with self.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(
+                sql.SQL(
+                    "select {} from headrace_ops.gold_answers as answers inner join ("
+                    "select generation, version, max(evaluated_at) as asked_at "
+                    "from headrace_ops.gold_answers group by generation, version "
+                    "order by asked_at desc limit %s) as asked using (generation, version) "
+                    "order by asked_at, generation, version, gold_set, question_id"
+                ).format(sql.SQL(", ").join(map(sql.Identifier, names))),
+                (versions,),
+            ).fetchall()
+        lists = ("facts_missing", "must_not_found")
+        return [Answer(**(row | {name: parts(row[name]) for name in lists})) for row in rows]
+
+    def forget_answers(self, days: int) -> None:
+        """Drop how versions answered that were asked more than `days` ago."""
+        with self.connect() as connection:
+            connection.execute(
+                "delete from headrace_ops.gold_answers "
+                "where evaluated_at < now() - make_interval(days => %s)",
                 (days,),
             )
 

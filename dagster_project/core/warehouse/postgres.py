@@ -14,7 +14,14 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dagster_project.core.warehouse.connections import CONNECT_SECONDS, missing, scalar, silent
-from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, ID_SCHEMA, KEY_SCHEMA, slices
+from dagster_project.core.warehouse.contract import (
+    CHUNK_SCHEMA,
+    ID_SCHEMA,
+    KEY_SCHEMA,
+    GoldQuestion,
+    parts,
+    slices,
+)
 from dagster_project.core.warehouse.operations import PostgresOperations
 
 # Rows a query reads: each page is a query of its own, so that no transaction stays open while a
@@ -33,8 +40,11 @@ class PostgresWarehouse(PostgresOperations):
 
     def has_chunks(self) -> bool:
         """Whether dbt has built `rag__chunks`."""
+        return self._has("rag__chunks")
+
+    def _has(self, model: str) -> bool:
         with self.connect() as connection:
-            name = f'"{self.schema}"."rag__chunks"'
+            name = f'"{self.schema}"."{model}"'
             return scalar(connection, "select to_regclass(%s)", name) is not None
 
     def batch_range(self) -> tuple[int | None, int | None]:
@@ -96,6 +106,17 @@ class PostgresWarehouse(PostgresOperations):
     def glossary(self) -> list[dict[str, Any]]:
         """The rows of rag__glossary, as dicts."""
         return self._rows("select * from {glossary}")
+
+    def gold_questions(self) -> list[GoldQuestion]:
+        """The questions of all gold sets, in the order of their ids; none where dbt built none."""
+        if not self._has("rag__gold_questions"):
+            return []
+        rows = self._rows(
+            "select gold_set, question_id, question, doc_type, answers, helps, facts, must_not "
+            "from {questions} order by gold_set, question_id"
+        )
+        lists = ("answers", "helps", "facts", "must_not")
+        return [GoldQuestion(**(row | {name: parts(row[name]) for name in lists})) for row in rows]
 
     def count_changes(self, after: int, upto: int) -> tuple[int, int]:
         """Chunks, and tombstones, of the batches in (after, upto]."""
@@ -203,6 +224,7 @@ class PostgresWarehouse(PostgresOperations):
                     glossary=self.table("rag__glossary"),
                     issues=self.table("rag__document_issues"),
                     conflicts=self.table("rag__conflicts"),
+                    questions=self.table("rag__gold_questions"),
                 ),
                 values,
             ).fetchall()

@@ -19,7 +19,15 @@ from dagster_project.core.profile import BigQueryPlace
 from dagster_project.core.warehouse.bigquery.client import BigQueryClient
 from dagster_project.core.warehouse.bigquery.locks import FolderLocks
 from dagster_project.core.warehouse.bigquery.tables import OPS, TABLES, columns
-from dagster_project.core.warehouse.contract import RAW_COLUMNS, LedgerRow, Refusal, SourceTable
+from dagster_project.core.warehouse.contract import (
+    BAR,
+    RAW_COLUMNS,
+    Answer,
+    LedgerRow,
+    Refusal,
+    SourceTable,
+    parts,
+)
 
 _LEDGER_TYPES = {"str": "STRING", "int": "INT64", "float": "FLOAT64", "datetime": "TIMESTAMP"}
 _REFUSALS = columns("""
@@ -246,6 +254,47 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
             days=days,
         )
 
+    def write_answers(self, answers: Sequence[Answer]) -> None:
+        """Keep how a version answered its gold sets; what was kept of it before goes."""
+        if not answers:
+            return
+        rows = [{name: _json(value) for name, value in vars(answer).items()} for answer in answers]
+        sets = {f"{each.generation}/{each.version}/{each.gold_set}" for each in answers}
+        names = ", ".join(rows[0])
+        with self.staged(OPS, TABLES["gold_answers"].columns, rows) as staged:
+            self.rows(
+                f"delete from {self.ops('gold_answers')} where "
+                "concat(generation, '/', cast(version as string), '/', gold_set) in unnest(@sets)",
+                sets=sorted(sets),
+            )
+            self.rows(
+                f"insert into {self.ops('gold_answers')} ({names}) select {names} from {staged}"
+            )
+
+    def answers(self, versions: int) -> list[Answer]:
+        """How the last `versions` that were asked answered, the one asked last at the end."""
+        names = ", ".join(f"answers.{field.name}" for field in fields(Answer))
+        rows = self.rows(
+            f"select {names} from {self.ops('gold_answers')} as answers inner join ("
+            "select generation, version, max(evaluated_at) as asked_at "
+            f"from {self.ops('gold_answers')} group by generation, version "
+            "order by asked_at desc limit @versions) as asked "
+            "on answers.generation = asked.generation and answers.version = asked.version "
+            "order by asked.asked_at, answers.generation, answers.version, answers.gold_set, "
+            "answers.question_id",
+            versions=versions,
+        )
+        lists = ("facts_missing", "must_not_found")
+        return [Answer(**(row | {name: parts(row[name]) for name in lists})) for row in rows]
+
+    def forget_answers(self, days: int) -> None:
+        """Drop how versions answered that were asked more than `days` ago."""
+        self.rows(
+            f"delete from {self.ops('gold_answers')} "
+            "where evaluated_at < timestamp_sub(current_timestamp(), interval @days day)",
+            days=days,
+        )
+
     def documents_per_second(self) -> float | None:
         """Documents that the batches of the last hour brought to readers, by second of their work.
 
@@ -350,4 +399,6 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
 
 def _json(value: Any) -> Any:  # noqa: ANN401
     """A value as a load job reads it."""
+    if isinstance(value, tuple):
+        return f" {BAR} ".join(value)
     return value.isoformat() if isinstance(value, (date, datetime)) else value

@@ -105,6 +105,23 @@ _MARKS = """
     seen_mark STRING
     seen_at TIMESTAMP
 """
+_ANSWERS = """
+    generation STRING required
+    version INT64 required
+    gold_set STRING required
+    question_id STRING required
+    question STRING required
+    doc_type STRING required
+    rank INT64
+    ndcg_at_10 FLOAT64
+    recall_at_5 FLOAT64
+    recall_at_10 FLOAT64
+    mrr_at_10 FLOAT64
+    facts INT64 required
+    facts_missing STRING required
+    must_not_found STRING required
+    evaluated_at TIMESTAMP required
+"""
 TABLES = {
     "raw_documents": OpsTable(columns(_RAW), ("source_name", "document_id")),
     "quarantine": OpsTable(columns(_QUARANTINE), ("found_in", "model_id")),
@@ -112,5 +129,6 @@ TABLES = {
     "published_documents": OpsTable(
         columns(_PUBLISHED), ("source_name", "document_id"), "published_at"
     ),
+    "gold_answers": OpsTable(columns(_ANSWERS), ("generation", "version")),
     "source_marks": OpsTable(columns(_MARKS), ("source_id",)),
 }

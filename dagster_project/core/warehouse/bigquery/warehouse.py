@@ -9,7 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from dagster_project.core.warehouse.bigquery.operations import BigQueryOperations
-from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, ID_SCHEMA, KEY_SCHEMA, slices
+from dagster_project.core.warehouse.contract import (
+    CHUNK_SCHEMA,
+    ID_SCHEMA,
+    KEY_SCHEMA,
+    GoldQuestion,
+    parts,
+    slices,
+)
 
 # More rows than these are not sorted: BigQuery sorts a result on one machine.
 _SORTED_ROWS = 2_000_000
@@ -65,6 +72,17 @@ class BigQueryWarehouse(BigQueryOperations):
             f"from {self.table('rag__conflicts')} "
             "order by kind, similarity desc, document_id, other_document_id, passage"
         )
+
+    def gold_questions(self) -> list[GoldQuestion]:
+        """The questions of all gold sets, in the order of their ids; none where dbt built none."""
+        if self.facts(self.place.project, self.schema, "rag__gold_questions") is None:
+            return []
+        rows = self.rows(
+            "select gold_set, question_id, question, doc_type, answers, helps, facts, must_not "
+            f"from {self.table('rag__gold_questions')} order by gold_set, question_id"
+        )
+        lists = ("answers", "helps", "facts", "must_not")
+        return [GoldQuestion(**(row | {name: parts(row[name]) for name in lists})) for row in rows]
 
     def document_states(self) -> list[dict[str, Any]]:
         """document_id, lifecycle_state, version_family, superseded_by and serving of all."""

@@ -276,6 +276,8 @@ class Headrace:
             DbtError: a model failed.
         """
         warehouse, limit = self.warehouse, self.settings.batch_documents
+        # Before the batch's own mark takes the place of the last one's.
+        since = warehouse.changed_since(sources)
         self.watch.begin(sources)
         before = warehouse.document_batch()[0]
         results = self.dbt.run(
@@ -284,6 +286,7 @@ class Headrace:
                 "headrace_batch_documents": limit,
                 "headrace_batch_order": self.settings.batch_order,
                 "headrace_batch_models": self.watch.document_models(sources),
+                "headrace_batch_since": since.isoformat() if since else "",
             },
         )
         newest, documents = warehouse.document_batch()

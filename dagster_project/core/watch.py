@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from dagster_project.core.warehouse import SourceTable, Warehouse
+from dagster_project.core.warehouse import MORE, SourceTable, Warehouse
 
 # A change that no cheap sign gives away is found within this.
 FULL_LOOK_SECONDS = 60.0
 # The day, in UTC: documents expire and go stale by it without a change of any row.
 CLOCK = "clock"
-# A state that no table is in.
-_MORE = "more"
 
 
 class Watch:
@@ -95,7 +93,7 @@ class Watch:
 
     def is_cut(self, sources: Sequence[str]) -> None:
         """Note that the batch left changes of some sources to the next one."""
-        self._warehouse.write_read_marks(dict.fromkeys(sources, _MORE))
+        self._warehouse.write_read_marks(dict.fromkeys(sources, MORE))
 
     def everything(self) -> list[str]:
         """Every source, and the clock."""

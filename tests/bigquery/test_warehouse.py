@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -114,37 +115,47 @@ def test_great_expectations_runs_on_it(built: Headrace) -> None:
         assert found.status is Status.PASS, found.reason
 
 
-def test_a_change_is_followed_on_both(built: Headrace, twin: Headrace) -> None:
-    assert built.watch.changed() == []
-    statements = (
-        "update saas.tickets set description = 'The flux capacitor hums at night.', "
-        "updated_at = timestamp '2026-06-02 00:00:00+00' where ticket_id = 1",
-        "delete from saas.product_docs where doc_id = (select min(doc_id) from saas.product_docs)",
-        # What BigQuery says of a table changes with a delete too; what the emulator says does not.
-        "update saas.product_docs set updated_at = timestamp '2026-06-02 00:00:00+00' "
-        "where doc_id = (select max(doc_id) from saas.product_docs)",
-    )
-    warehouse = built.warehouse
-    assert isinstance(warehouse, BigQueryWarehouse)
+def _write(built: Headrace, twin: Headrace, *statements: str) -> None:
+    """Change the example's tables in both warehouses."""
     for statement in statements:
-        warehouse.rows(statement)
+        _bigquery(built).rows(statement)
     with psycopg.connect(twin.postgres_url) as connection:
         for statement in statements:
-            connection.execute(statement)
+            connection.execute(statement.encode())
+
+
+def _bigquery(headrace: Headrace) -> BigQueryWarehouse:
+    assert isinstance(headrace.warehouse, BigQueryWarehouse)
+    return headrace.warehouse
+
+
+def test_a_change_is_followed_on_both(built: Headrace, twin: Headrace) -> None:
+    assert built.watch.changed() == []
+    now = datetime.now(timezone.utc).replace(microsecond=0).isoformat()
+    _write(
+        built,
+        twin,
+        "update saas.tickets set description = 'The flux capacitor hums at night.', "
+        f"updated_at = timestamp '{now}' where ticket_id = 1",
+        f"update saas.product_docs set updated_at = timestamp '{now}' "
+        "where doc_id = (select max(doc_id) from saas.product_docs)",
+    )
     changed = built.watch.changed()
     assert {name.rsplit(".", 1)[-1] for name in changed} == {"tickets", "product_docs"}
 
-    before = built.live_index.live().count_rows()
     report = built.micro_batch(changed)
     twin.chunk(twin.watch.everything())
-    assert report.sync.embedded > 0 and report.sync.deleted > 0
+    assert report.sync.embedded > 0
     assert _answers(built, "flux capacitor")[0] == "ticket:1"
-    assert built.live_index.live().count_rows() < before + report.sync.added
+    for model in ("rag__documents", "rag__chunks"):
+        (statement,) = (built.dbt.target / "run").glob(f"**/{model}.sql")
+        # Constants, since BigQuery chooses partitions by nothing else.
+        assert re.search(r"DBT_INTERNAL_DEST\.document_bucket in \(\d+", statement.read_text())
     assert built.verify(content=True).is_clean
     assert _same(built, twin) == []
     assert built.watch.changed() == []
 
-    (row,) = warehouse.rows(
+    (row,) = _bigquery(built).rows(
         "select published_version, rows_embedded from headrace_ops.sync_ledger "
         f"where batch_id = {report.sync.batch_id}"
     )
@@ -152,7 +163,26 @@ def test_a_change_is_followed_on_both(built: Headrace, twin: Headrace) -> None:
         "published_version": report.live_version,
         "rows_embedded": report.sync.embedded,
     }
-    assert {row["source_name"] for row in warehouse.lag(minutes=60)} <= {"saas"}
+    (lag,) = built.warehouse.lag(minutes=60)
+    assert lag["documents"] > 0
+
+
+def test_what_is_gone_is_found_by_a_run_that_compares_everything(
+    built: Headrace, twin: Headrace
+) -> None:
+    before = len(built.warehouse.document_states())
+    _write(
+        built,
+        twin,
+        "delete from saas.product_docs where doc_id = (select min(doc_id) from saas.product_docs)",
+    )
+    report = built.micro_batch(built.watch.everything())
+    twin.chunk(twin.watch.everything())
+    assert report.sync.deleted > 0 and report.sync.embedded == 0
+    # Its row stays, without its text.
+    assert len(built.warehouse.document_states()) == before
+    assert built.verify(content=True).is_clean
+    assert _same(built, twin) == []
 
 
 def test_files_are_loaded(built: Headrace, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dagster_project.core.warehouse.base import Warehouse
 from dagster_project.core.warehouse.contract import (
     CHUNK_SCHEMA,
     KEY_SCHEMA,
+    MORE,
     RAW_COLUMNS,
     Answer,
     GoldQuestion,
@@ -17,6 +18,7 @@ from dagster_project.core.warehouse.postgres import PostgresWarehouse
 __all__ = [
     "CHUNK_SCHEMA",
     "KEY_SCHEMA",
+    "MORE",
     "RAW_COLUMNS",
     "Answer",
     "GoldQuestion",

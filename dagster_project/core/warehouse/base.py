@@ -151,6 +151,13 @@ class Operations(Protocol):
     def marks(self) -> dict[str, tuple[str, str | None]]:
         """The state of each source that a batch read last, and that readers saw last, if any."""
 
+    def changed_since(self, sources: Sequence[str]) -> datetime | None:
+        """The time after which a change of some sources may not have been read by any batch, UTC.
+
+        None where a batch compares all dates: where that is cheap, and where the last batch was
+        cut, failed, or was none.
+        """
+
     def write_published(self, generation: str, after: int, upto: int) -> None:
         """Note when each document of the batches in (after, upto] was changed, cut and seen.
 

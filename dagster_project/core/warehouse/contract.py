@@ -39,6 +39,8 @@ CHUNK_SCHEMA = pa.schema(
 KEY_SCHEMA = pa.schema(
     [CHUNK_SCHEMA.field(name) for name in ("chunk_id", "content_hash", "row_hash")]
 )
+# The mark of a source of which a batch left changes to the next: a state that no table is in.
+MORE = "more"
 ID_SCHEMA = pa.schema([CHUNK_SCHEMA.field("chunk_id")])
 # What a loader gives of a document, in the order of the document contract of the dbt package.
 RAW_COLUMNS = (

@@ -21,6 +21,7 @@ from dagster_project.core.warehouse.bigquery.locks import FolderLocks
 from dagster_project.core.warehouse.bigquery.tables import OPS, TABLES, columns
 from dagster_project.core.warehouse.contract import (
     BAR,
+    MORE,
     RAW_COLUMNS,
     Answer,
     LedgerRow,
@@ -202,6 +203,22 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
         """The state of each source that a batch read last, and that readers saw last, if any."""
         found = self.rows(f"select source_id, read_mark, seen_mark from {self.ops('source_marks')}")
         return {row["source_id"]: (row["read_mark"], row["seen_mark"]) for row in found}
+
+    def changed_since(self, sources: Sequence[str]) -> datetime | None:
+        """The time after which a change of some sources may not have been read by any batch, UTC.
+
+        None where the last batch was cut, failed, or was none. An hour is to spare for rows that
+        are committed late.
+        """
+        row = self.row(
+            "select timestamp_sub(min(read_at), interval 1 hour) as since, "
+            "countif(seen_mark = read_mark and read_mark <> @more) as seen "
+            f"from {self.ops('source_marks')} where source_id in unnest(@sources)",
+            sources=list(sources),
+            more=MORE,
+        )
+        since: datetime | None = row["since"] if row["seen"] == len(set(sources)) else None
+        return since
 
     def write_published(self, generation: str, after: int, upto: int) -> None:
         """Note when each document of the batches in (after, upto] was changed, cut and seen.

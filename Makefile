@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test lint chaos replay bench-chunks bench-embedding bench-sync bench-freshness
+.PHONY: setup demo dev test test-bigquery lint chaos replay bench-chunks bench-embedding bench-sync bench-freshness
 
 setup: $(STAMP)
 
@@ -26,6 +26,10 @@ dev: setup
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/defs/test_flow.py
 	$(BIN)/python -m pytest tests/defs/test_flow.py
+
+# What concerns BigQuery: on an emulator, which gets a virtual environment of its own.
+test-bigquery: setup
+	$(BIN)/python -m pytest tests/bigquery
 
 lint: setup
 	$(BIN)/ruff check .

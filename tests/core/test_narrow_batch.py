@@ -177,7 +177,7 @@ def _catch_up(headrace: Headrace) -> list[list[str]]:
     return batches
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_batches_leave_what_a_build_leaves(
     headrace: Headrace, project: Path, tmp_path: Path, seed: int
 ) -> None:

@@ -20,6 +20,7 @@ EXAMPLE_PROJECT = PACKAGE_PROJECT / "examples" / "saas"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _INT8 = "onnx-int8"
 _BACKENDS = ("onnx", _INT8, "torch")
+VECTOR_INDEXES = ("auto", "exact", "ivf_rq", "ivf_hnsw_sq")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Settings:
         batch_order: which of them it takes first, ``freshest`` or ``oldest``.
         lock_wait: seconds to wait for another process that runs dbt or writes the index.
         max_file_mb: the largest file that `headrace ingest files` reads, in MB.
+        vector_weight, text_weight: what a rank by meaning and one by words count in a search.
+        rerank_model: the cross-encoder that reads a search's best answers again, or empty.
+        metric_access: principals who may see the values of metrics; admins may.
+        vector_index: ``auto``, ``exact``, ``ivf_rq`` or ``ivf_hnsw_sq``.
+        vector_index_rows: rows from which there is a vector index; below, a search compares all.
     """
 
     home: Path
@@ -51,6 +57,12 @@ class Settings:
     batch_documents: int = 250
     batch_order: str = "freshest"
     max_file_mb: int = 50
+    vector_weight: float = 1.0
+    text_weight: float = 1.0
+    rerank_model: str = ""
+    metric_access: tuple[str, ...] = ()
+    vector_index: str = "auto"
+    vector_index_rows: int = 50_000
 
     @classmethod
     def load(cls, home: Path | None = None) -> Settings:
@@ -88,8 +100,18 @@ class Settings:
             batch_order=_one_of(
                 "HEADRACE_BATCH_ORDER", setting("batch_order", "freshest"), ("freshest", "oldest")
             ),
-            lock_wait=_seconds("HEADRACE_LOCK_WAIT", setting("lock_wait", "60")),
+            lock_wait=_number("HEADRACE_LOCK_WAIT", setting("lock_wait", "60"), " of seconds"),
             max_file_mb=_count("HEADRACE_MAX_FILE_MB", setting("max_file_mb", "50")),
+            vector_weight=_number("HEADRACE_VECTOR_WEIGHT", setting("vector_weight", "1")),
+            text_weight=_number("HEADRACE_TEXT_WEIGHT", setting("text_weight", "1")),
+            rerank_model=setting("rerank_model", ""),
+            metric_access=tuple(setting("metric_access", "").replace(",", " ").split()),
+            vector_index=_one_of(
+                "HEADRACE_VECTOR_INDEX", setting("vector_index", "auto"), VECTOR_INDEXES
+            ),
+            vector_index_rows=_count(
+                "HEADRACE_VECTOR_INDEX_ROWS", setting("vector_index_rows", "50000")
+            ),
         )
 
     @property
@@ -137,14 +159,14 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _seconds(name: str, value: str) -> float:
+def _number(name: str, value: str, unit: str = "") -> float:
     try:
-        seconds = float(value)
+        number = float(value)
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ConfigurationError(f"{name} is {value!r}: give seconds, such as 60.")
-    return seconds
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ConfigurationError(f"{name} is {value!r}: give a number{unit}, 0 or more.")
+    return number
 
 
 def _read_config(home: Path) -> dict[str, str]:

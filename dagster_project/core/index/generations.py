@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.index.filters import is_one_of
+from dagster_project.core.index.indices import VectorIndexing
 from dagster_project.core.index.lock import writer_lock
 from dagster_project.core.index.opening import open_table
 from dagster_project.core.index.table import VectorIndex
@@ -72,9 +73,13 @@ class VectorStore:
     on every kind of store.
     """
 
-    def __init__(self, uri: str) -> None:
-        """Take the store's directory or URI; nothing is opened or made yet."""
+    def __init__(self, uri: str, indexing: VectorIndexing | None = None) -> None:
+        """Take the store's directory or URI and the vector index that its tables are to have.
+
+        Nothing is opened or made yet.
+        """
         self.uri = uri
+        self._indexing = indexing
 
     def generations(self) -> list[Generation]:
         """All of them, oldest first."""
@@ -106,7 +111,7 @@ class VectorStore:
 
     def index(self, generation: Generation) -> VectorIndex:
         """The index of a generation."""
-        return VectorIndex(self.uri, generation.name, generation.model_id)
+        return VectorIndex(self.uri, generation.name, generation.model_id, self._indexing)
 
     def find(self, model_id: str, chunking_policy: str) -> Generation | None:
         """The newest generation of a model and a way of cutting."""

@@ -16,6 +16,7 @@ from dagster_project.core.errors import ConfigurationError, HeadraceError, Wareh
 
 if TYPE_CHECKING:
     from dagster_project.core.build import Headrace
+    from dagster_project.core.warehouse import PostgresWarehouse
 
 _MOST_ROWS = 1_000
 _SECONDS = 30
@@ -104,7 +105,9 @@ class Metrics:
                 )
         if not metrics or not 1 <= limit <= _MOST_ROWS:
             raise ConfigurationError(f"Name a metric, and a limit of 1 to {_MOST_ROWS} rows.")
-        return self._run(self._sql(metrics, by, start, end, limit))
+        # First, since where nothing answers there is no need to load MetricFlow.
+        warehouse = self._headrace.warehouse
+        return _run(warehouse, self._sql(metrics, by, start, end, limit))
 
     def _sql(
         self,
@@ -153,20 +156,21 @@ class Metrics:
             semantic_manifest_lookup=SemanticManifestLookup(manifest), sql_client=_Postgres()
         )
 
-    def _run(self, query: str) -> MetricTable:
-        """What the warehouse answers, which writes nothing and takes no longer than it may."""
-        with self._headrace.warehouse.connect() as connection:
-            connection.execute("set transaction read only")
-            connection.execute(f"set local statement_timeout = '{_SECONDS}s'")
-            try:
-                cursor = connection.execute(query.encode())
-            except psycopg.Error as error:
-                raise WarehouseError(
-                    f"The warehouse cannot answer for a metric ({str(error).splitlines()[0]}): "
-                    "run `headrace build`, or ask for less."
-                ) from error
-            columns = tuple(column.name for column in cursor.description or ())
-            return MetricTable(columns, tuple(tuple(row) for row in cursor.fetchall()))
+
+def _run(warehouse: PostgresWarehouse, query: str) -> MetricTable:
+    """What the warehouse answers, which writes nothing and takes no longer than it may."""
+    with warehouse.connect() as connection:
+        connection.execute("set transaction read only")
+        connection.execute(f"set local statement_timeout = '{_SECONDS}s'")
+        try:
+            cursor = connection.execute(query.encode())
+        except psycopg.Error as error:
+            raise WarehouseError(
+                f"The warehouse cannot answer for a metric ({str(error).splitlines()[0]}): "
+                "run `headrace build`, or ask for less."
+            ) from error
+        columns = tuple(column.name for column in cursor.description or ())
+        return MetricTable(columns, tuple(tuple(row) for row in cursor.fetchall()))
 
 
 class _Postgres:

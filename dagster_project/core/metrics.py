@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,199}")
 
 @dataclass(frozen=True)
 class MetricValue:
-    """The value of a metric over all there is.
+    """The value of a metric over all there is, whatever time or split a question names.
 
     Attributes:
         metric: its name in MetricFlow.
@@ -45,9 +45,8 @@ class MetricValue:
         """A line that says so."""
         if self.problem:
             return f"The metric {self.metric} has no value now: {self.problem}"
-        return (
-            f"The metric {self.metric} is {self.value} (MetricFlow, {self.at:%Y-%m-%d %H:%M} UTC)."
-        )
+        at = f"{self.at:%Y-%m-%d %H:%M} UTC"
+        return f"The metric {self.metric}, not split or narrowed, is {self.value} ({at})."
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,9 @@ def test_a_value_stands_before_all_and_is_left_out_where_it_does_not_fit() -> No
     value = MetricValue("arr", "1,234", CHANGED)
     hits = [_hit(1, 0, "Text.")]
     found = pack("?", hits, Budget(100, None, _pieces), value)
-    assert found.text.startswith("The metric arr is 1,234 (MetricFlow, 2026-03-01 12:30 UTC).")
+    assert found.text.startswith(
+        "The metric arr, not split or narrowed, is 1,234 (2026-03-01 12:30 UTC)."
+    )
     assert pack("?", hits, Budget(3, None, _pieces), value).value is None
 
 

@@ -39,11 +39,12 @@ def _words(text: str) -> tuple[str, ...]:
 _ASKING = frozenset(
     _words(
         """
-        a about all an and are at calculate calculated compute computed current currently define
-        defined definition describe did do does explain figure for from get give had has have
-        high how i in is it kpi know latest low many me mean meaning measure measured metric
-        month monthly much my now number of on our please quarter s say see show tell that the
-        their this today total us value was we what whats which year yearly you your
+        a about all an and are at between calculate calculated compute computed current
+        currently day define defined definition describe did do does explain figure for from get
+        give had has have high how i in is it know kpi last latest low many me mean meaning
+        measure measured metric month monthly much my now number of on our past please previous
+        quarter s say see show since tell that the their there this today total us value was we
+        week what whats which year yearly you your
         """
     )
 )

@@ -35,7 +35,7 @@ class Ranking:
     text_weight: float = 1.0
     constant: float = 60.0
     depth: int = 200
-    expansion_weight: float = 0.5
+    expansion_weight: float = 0.75
     reranked: int = 50
 
     def __post_init__(self) -> None:

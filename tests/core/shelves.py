@@ -9,7 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.index import index_schema
@@ -64,15 +66,29 @@ def chunk(document_id: str, text: str, *, index: int = 0, **values: Any) -> dict
     return row | values | {"payload": json.dumps(values.get("payload", {}), ensure_ascii=False)}
 
 
-def put(headrace: Headrace, rows: Iterable[dict[str, Any]], *, indexed: bool = True) -> None:
-    """Add rows with their vectors and publish them; where `indexed`, make missing indices."""
+def put(
+    headrace: Headrace,
+    rows: Iterable[dict[str, Any]],
+    vectors: NDArray[np.float32] | None = None,
+    *,
+    indexed: bool = True,
+) -> None:
+    """Add rows and publish them.
+
+    Args:
+        headrace: whose live generation they are of; begun where there is none.
+        rows: as `chunk` makes them.
+        vectors: theirs; those of the model, unless said.
+        indexed: whether indices that are missing are made.
+    """
     listed = list(rows)
     model = headrace.model(headrace.settings.model)
     store = headrace.store
     generation = store.live() or store.begin("fake", model.model_id, model.dimension, "none")
     index = store.index(generation)
     index.create(model.dimension)
-    vectors = model.embed([row["chunk_text"] for row in listed]).vectors
+    if vectors is None:
+        vectors = model.embed([row["chunk_text"] for row in listed]).vectors
     index.add(
         pa.Table.from_pylist(
             [

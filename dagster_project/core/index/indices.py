@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,17 +68,14 @@ def made(table: Any) -> dict[str, Any]:  # noqa: ANN401 - LanceDB's tables are u
     return {index.columns[0]: index for index in table.list_indices()}
 
 
-def make_missing(table: Any) -> bool:  # noqa: ANN401
-    """Make the indices of keys, filters and words that are missing; whether words had theirs."""
-    known = made(table)
+def make_missing(table: Any, known: Mapping[str, Any]) -> None:  # noqa: ANN401
+    """Make the indices of keys, filters and words that are not among those that a table has."""
     for column, config in _SCALAR.items():
         if column not in known:
             table.create_index(column, config=config())
-    if _WORDS in known:
-        return True
-    # Words are stemmed and stop words left out, which is LanceDB's default for English.
-    table.create_index(_WORDS, config=FTS(with_position=False))
-    return False
+    if _WORDS not in known:
+        # Words are stemmed and stop words left out, which is LanceDB's default for English.
+        table.create_index(_WORDS, config=FTS(with_position=False))
 
 
 def make_vector_index(table: Any, indexing: VectorIndexing) -> None:  # noqa: ANN401

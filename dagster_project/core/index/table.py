@@ -292,16 +292,17 @@ class VectorIndex:
         table = self._head()
         if not table.count_rows():
             return
-        is_first = not table.list_indices()
-        if is_first and indices.small_fragments(table) > _SMALL_FRAGMENTS:
+        made = indices.made(table)
+        if not made and indices.small_fragments(table) > _SMALL_FRAGMENTS:
             # A first load leaves a fragment a commit. Compacting them once there are indices means
             # to rewrite those too: at a million rows 20 s, not 6, and some small batch would wait.
             table.optimize(cleanup_older_than=_NEVER)
-        if indices.make_missing(table) and self.needs_maintenance():
+        indices.make_missing(table, made)
+        if not made:
+            indices.make_vector_index(table, self._indexing)
+        elif self.needs_maintenance():
             # Compacts and extends the indices; what is old stays, since readers may be on it.
             table.optimize(cleanup_older_than=_NEVER)
-        if is_first:
-            indices.make_vector_index(table, self._indexing)
 
     def recall(self, samples: int = 50, k: int = 10, depth: int = 200) -> float | None:
         """The share of the `k` nearest rows that searches of the live version find.
@@ -337,7 +338,7 @@ class VectorIndex:
             # One pass leaves what it made itself to the next.
             compacted = self.version
             table.optimize(cleanup_older_than=_NEVER)
-        indices.make_missing(table)
+        indices.make_missing(table, indices.made(table))
         indices.make_vector_index(table, self._indexing)
         if self.count() != rows:
             raise VectorStoreError(

@@ -151,8 +151,10 @@ class Metrics:
         manifest = parse_manifest_from_dbt_generated_manifest(dbt.semantic_manifest)
         if not manifest.metrics:
             raise ConfigurationError(f"The dbt project {dbt.project} has no metric.")
+        # It is asked for the dialect alone; its protocol has more.
+        client: Any = _Postgres()
         return MetricFlowEngine(
-            semantic_manifest_lookup=SemanticManifestLookup(manifest), sql_client=_Postgres()
+            semantic_manifest_lookup=SemanticManifestLookup(manifest), sql_client=client
         )
 
 

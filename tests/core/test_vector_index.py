@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from dagster_project.core.build import Headrace
 from dagster_project.core.checks.index import NEAREST
 from dagster_project.core.checks.model import Status
+from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.retrieval import Principals, Retriever
+from dagster_project.core.settings import Settings
 
 from .shelves import chunk, put, shelves
 
@@ -120,9 +122,6 @@ def test_a_filter_leaves_an_index_of_vectors_as_many_as_there_are(tmp_path: Path
 def test_a_setting_that_cannot_be_used_is_refused(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagster_project.core.errors import ConfigurationError
-    from dagster_project.core.settings import Settings
-
     monkeypatch.setenv(name, "ivf_none")
     with pytest.raises(ConfigurationError, match=name):
         Settings.load(tmp_path)

@@ -45,15 +45,15 @@ def with_words(
         limit: rows at most.
         columns: of a row.
     """
-    words = MatchQuery(text, "chunk_text")
+    words = _match(text)
     if also:
-        names = [
-            (
-                Occur.SHOULD,
-                MatchQuery(name, "chunk_text", boost=weight, operator=FullTextOperator.AND),
-            )
-            for name in also
-        ]
-        words = BooleanQuery([(Occur.SHOULD, words), *names])
+        names = [_match(name, boost=weight, operator=FullTextOperator.AND) for name in also]
+        words = BooleanQuery([(Occur.SHOULD, query) for query in [words, *names]])
     query = table.search(words, query_type="fts")
     return query.select([*columns, "_score"]).limit(limit)
+
+
+def _match(text: str, **options: Any) -> Any:  # noqa: ANN401
+    # Its optional fields are pydantic's, which a type checker takes for ones that must be given.
+    make: Any = MatchQuery
+    return make(text, "chunk_text", **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -203,6 +204,22 @@ def test_a_retriever_follows_what_is_published_and_nothing_else(tmp_path: Path) 
     assert retriever.search("note") == []
     put(headrace, [chunk("second", "The second note.")])
     assert [hit.document_id for hit in retriever.search("note")] == ["second"]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5])
+def test_a_torn_version_sends_readers_to_the_one_before(tmp_path: Path, part: float) -> None:
+    headrace = shelves(tmp_path)
+    put(headrace, [chunk("first", "The first note.")])
+    retriever = Retriever(headrace, Principals.of())
+    assert len(retriever.search("note")) == 1
+    put(headrace, [chunk("second", "The second note.")])
+    table = tmp_path / "lancedb" / f"{headrace.live_generation.name}.lance"
+    # LanceDB counts manifests down, so that the newest is first.
+    newest = min(table.glob("_versions/*.manifest"))
+    os.truncate(newest, int(newest.stat().st_size * part))
+    assert [hit.document_id for hit in retriever.search("note")] == ["first"]
+    put(headrace, [chunk("third", "The third note.")])
+    assert {hit.document_id for hit in retriever.search("note")} == {"first", "third"}
 
 
 GLOSSARY = [

@@ -80,15 +80,21 @@ class VectorStore:
         """
         self.uri = uri
         self._indexing = indexing
+        # The list and its version: every search asks what is live, and it seldom changes.
+        self._read: tuple[int, list[Generation]] | None = None
 
     def generations(self) -> list[Generation]:
         """All of them, oldest first."""
         registry = self._registry()
         if registry is None:
             return []
-        rows = registry.search().limit(10_000).to_list()
-        found = [Generation(**(row | {"state": GenerationState(row["state"])})) for row in rows]
-        return sorted(found, key=lambda generation: generation.created_at)
+        read, version = self._read, int(registry.version)
+        if read is None or read[0] != version:
+            rows = registry.search().limit(10_000).to_list()
+            found = [Generation(**(row | {"state": GenerationState(row["state"])})) for row in rows]
+            read = (version, sorted(found, key=lambda generation: generation.created_at))
+            self._read = read
+        return list(read[1])
 
     def live(self) -> Generation | None:
         """The one that readers see."""

@@ -93,9 +93,14 @@ class VectorIndex:
 
     def _head(self) -> Any:  # noqa: ANN401 - LanceDB's tables are untyped
         """The newest version, for writers."""
+        if self._table is not None:
+            try:
+                self._table.checkout_latest()
+            except (OSError, RuntimeError):
+                # Opening it anew finds the way back to a version that can be read.
+                self._table = None
         if self._table is None:
             self._table = self._open()
-        self._table.checkout_latest()
         return self._table
 
     def live(self) -> Any:  # noqa: ANN401

@@ -26,8 +26,8 @@ from dagster_project.core.retrieval.ranking import (
 )
 from dagster_project.core.retrieval.rerank import Reranker
 
-# Rows of candidates read at a time.
-_PAGE = 50
+# Candidates whose rows are read at a time: as many as are wanted, and some that may be left out.
+_SPARE = 10
 # What a search that found too little looks through next, of what it did.
 _DEEPER = 4
 Row = dict[str, Any]
@@ -73,8 +73,9 @@ class Asked:
         self, candidates: Sequence[Candidate], shelf: Shelf, k: int
     ) -> list[tuple[Candidate, Row]]:
         chosen: list[tuple[Candidate, Row]] = []
-        for start in range(0, len(candidates), _PAGE):
-            page = candidates[start : start + _PAGE]
+        size = k + _SPARE
+        for start in range(0, len(candidates), size):
+            page = candidates[start : start + size]
             rows = self._rows(page)
             for candidate in page:
                 row = rows[candidate.chunk_id]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagster_project.core.index import Generation, is_one_of, nearest, with_words
+from dagster_project.core.index import Generation, VectorIndex, is_one_of, nearest, with_words
 from dagster_project.core.retrieval.glossary import Glossary, read_terms
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Snapshot:
     generation: Generation
     version: int
     table: Any
+
+    @cached_property
+    def _all(self) -> int:
+        return max(int(self.table.count_rows()), 1)
 
     @cached_property
     def glossary(self) -> Glossary:
@@ -57,9 +61,8 @@ class Snapshot:
 
     def rows(self, conditions: Iterable[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """All rows for which the conditions hold."""
-        query = self.table.search().select(list(columns))
         # Without a limit a query ends after a few rows.
-        query = query.limit(max(self.table.count_rows(), 1))
+        query = self.table.search().select(list(columns)).limit(self._all)
         return _where(query, conditions).to_list()  # type: ignore[no-any-return]
 
     def by_id(
@@ -89,6 +92,7 @@ class Opened:
         self._generation = generation
         self._published = published
         self._lock = threading.Lock()
+        self._index: VectorIndex | None = None
         self._snapshot: Snapshot | None = None
 
     def current(self) -> Snapshot:
@@ -99,7 +103,9 @@ class Opened:
         """
         with self._lock:
             generation = self._generation or self._headrace.live_generation
-            index = self._headrace.store.index(generation)
+            index = self._index
+            if index is None or index.name != generation.name:
+                index = self._index = self._headrace.store.index(generation)
             version = index.live_version if self._published else index.version
             old = self._snapshot
             if old is None or (old.generation.name, old.version) != (generation.name, version):

@@ -36,7 +36,7 @@ from dagster_project.core.build import Headrace
 from dagster_project.core.index.filters import is_one_of
 from dagster_project.core.index.table import _select
 from dagster_project.core.postgres import EmbeddedPostgres
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import Settings
 from dagster_project.defs.flow.sensors import LIVE_LOCK
 from dagster_project.demo.run import prepare
@@ -300,8 +300,7 @@ class Reader:
 
     def _search(self, change: Change) -> None:
         """Ask as a user does; the change must be among the hits, or be gone."""
-        embedder = self.headrace.model(self.headrace.live_generation.model)
-        hits = search(self.headrace.live_index, embedder, change.word, 10)
+        hits = Retriever(self.headrace, Principals.admin()).search(change.word, 10)
         shown = change.document_id in {hit.document_id for hit in hits}
         self.searched += 1
         self.found += shown == (change.kind != "delete")

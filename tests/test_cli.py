@@ -124,19 +124,42 @@ def test_a_search_has_stable_keys(shell: Shell) -> None:
             "chunk_id",
             "document_id",
             "doc_type",
+            "source_name",
             "title",
             "section_path",
             "text",
+            "chunk_index",
             "score",
+            "vector_rank",
+            "text_rank",
             "url",
             "lifecycle_state",
             "source_updated_at",
             "dbt_invocation_id",
+            "payload",
             "pages",
+            "also_in",
         }
     ]
     assert hits[0]["document_id"] == "docs:refund.md"
     assert hits[0]["text"] == "# Refunds\n\nMoney goes back within 30 days — always."
+
+
+def test_a_search_is_narrowed_and_is_in_a_readers_name(shell: Shell) -> None:
+    def found(*arguments: str) -> list[str]:
+        return [hit["document_id"] for hit in shell.json("search", "money", *arguments)]
+
+    assert found("--document", "docs:shift.md") == ["docs:shift.md"]
+    assert found("--payload", "plan_name=Team") == []
+    assert len(found("--admin")) == len(found("--as", "role:support")) == 2
+
+
+def test_a_context_has_stable_keys_and_a_text_within_its_budget(shell: Shell) -> None:
+    pack = shell.json("context", "money back", "--words", "30")
+    assert set(pack) == {"query", "passages", "value", "words", "tokens", "text"}
+    assert pack["words"] == len(pack["text"].split()) <= 30
+    assert pack["passages"][0]["document_id"] == "docs:refund.md"
+    assert "Money goes back within 30 days" in shell.run("context", "money back").stdout
 
 
 def test_a_dump_has_stable_keys(shell: Shell) -> None:
@@ -160,7 +183,9 @@ def test_mistakes_are_one_line_and_exit_code_2(shell: Shell, folder: Path) -> No
         "ingest", "files", str(folder / "none"), "--source", "docs"
     )
     assert "The query is empty" in shell.error("search", " ")
-    assert "--where 'no such'" in shell.error("search", "refund", "--where", "no such")
+    assert "leave one of them out" in shell.error("search", "refund", "--as", "a", "--admin")
+    assert "has no value" in shell.error("search", "refund", "--payload", "status")
+    assert "budget_words is 0" in shell.error("context", "refund", "--words", "0")
 
 
 def test_an_index_that_lags_behind_fails_the_verification(shell: Shell) -> None:

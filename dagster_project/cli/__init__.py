@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from dagster_project.cli import checking, evaluating, index, ingesting, running
+from dagster_project.cli import checking, evaluating, index, ingesting, running, searching
 from dagster_project.cli.output import AsJson, console, errors, print_hits, print_json, table
 from dagster_project.cli.progress import build_progress
 from dagster_project.core.build import BuildReport, Headrace
@@ -17,15 +17,13 @@ from dagster_project.core.checks import hold_back
 from dagster_project.core.errors import ConfigurationError, HeadraceError
 from dagster_project.core.settings import Settings
 
-if TYPE_CHECKING:
-    from dagster_project.core.retrieval import Hit
-
 app = typer.Typer(
     help="Fresh, governed context from a warehouse to language models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(ingesting.app, name="ingest")
+app.add_typer(searching.app)
 app.add_typer(running.app)
 app.add_typer(index.app)
 app.add_typer(checking.app)
@@ -78,30 +76,6 @@ def _build(
             f"quarantined. Version {report.live_version} of {report.generation} is live."
         )
     return report
-
-
-@app.command()
-def search(
-    query: Annotated[str, typer.Argument(help="What to search for.")],
-    k: Annotated[int, typer.Option("--k", "-k", help="How many chunks.")] = 5,
-    where: Annotated[
-        str | None, typer.Option(help="A filter, such as: doc_type = 'policy'")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Find the chunks that answer a question, of documents in force."""
-    hits = _find(_headrace(), query, k, where)
-    if as_json:
-        print_json([asdict(hit) for hit in hits])
-        return
-    print_hits(query, hits)
-
-
-def _find(headrace: Headrace, query: str, k: int, where: str | None = None) -> list[Hit]:
-    from dagster_project.core.retrieval import search as find
-
-    generation = headrace.live_generation
-    return find(headrace.store.index(generation), headrace.model(generation.model), query, k, where)
 
 
 @app.command()
@@ -180,4 +154,4 @@ def demo(
     ]
     console.print(table("The demo is built", ["", "rows"], rows))
     for question in demo_run.QUESTIONS:
-        print_hits(question, _find(headrace, question, 3))
+        print_hits(question, searching.examples(headrace, question))

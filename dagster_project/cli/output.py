@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from dagster_project.core.retrieval import Hit
+from dagster_project.core.retrieval import ContextPack, Hit
+from dagster_project.core.retrieval.pages import pages_in_words
 
 console = Console()
 errors = Console(stderr=True)
@@ -44,20 +44,31 @@ def print_hits(query: str, hits: list[Hit]) -> None:
     if not hits:
         console.print("  nothing found", style="dim")
     for rank, hit in enumerate(hits, start=1):
-        section = hit.section_path.removeprefix(hit.title).lstrip(" >")
         head = Text.assemble(
-            (f"{rank}  ", "bold"), (hit.title, "bold cyan"), f" > {section}" if section else ""
+            (f"{rank}  ", "bold"),
+            (hit.title, "bold cyan"),
+            f" > {hit.section}" if hit.section else "",
         )
         changed = f"{hit.source_updated_at:%Y-%m-%d %H:%M}"
-        foot = f"{hit.document_id}{_pages(hit)} · {changed} · {hit.score:.4f}"
+        where = [hit.document_id, pages_in_words(hit.pages), changed, f"{hit.score:.4f}"]
+        foot = " · ".join(filter(None, where))
         text = " ".join(hit.text.split())
         console.print(head, highlight=False)
         console.print(Padding(Text(text[:240] + (" …" if len(text) > 240 else "")), (0, 0, 0, 3)))
         console.print(Padding(Text(foot, style="dim"), (0, 0, 0, 3)))
 
 
-def _pages(hit: Hit) -> str:
-    if hit.pages is None:
-        return ""
-    first, last = hit.pages
-    return f" · page {first}" if first == last else f" · pages {first}–{last}"
+def print_context(pack: ContextPack) -> None:
+    """Print what a model is given for a question, and what it costs."""
+    console.print()
+    console.print(Text(f"“{pack.query}”", style="bold"))
+    if pack.value is not None:
+        console.print(Padding(Text(str(pack.value), style="bold green"), (0, 0, 0, 3)))
+    for number, passage in enumerate(pack.passages, start=1):
+        head, _, where = passage.citation.partition("\n")
+        console.print(Text.assemble((f"{number}  ", "bold"), (head, "bold cyan")))
+        console.print(Padding(Text(passage.text), (0, 0, 0, 3)))
+        runs = ", ".join(passage.dbt_invocation_ids)
+        console.print(Padding(Text(f"{where} · dbt {runs}", style="dim"), (0, 0, 0, 3)))
+    tokens = "" if pack.tokens is None else f", {pack.tokens:,} tokens"
+    console.print(Text(f"{pack.words:,} words{tokens}", style="dim"))

@@ -19,8 +19,10 @@ from dagster_project.core.index import (
     GenerationState,
     Maintenance,
     VectorIndex,
+    VectorIndexing,
     VectorStore,
 )
+from dagster_project.core.metrics import Metrics
 from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.profile import postgres_environment
 from dagster_project.core.settings import Settings
@@ -67,12 +69,16 @@ class Headrace:
     def __init__(self, settings: Settings) -> None:
         """Take the settings; the embedded Postgres is started by the first use of the warehouse."""
         self.settings = settings
-        self.store = VectorStore(settings.lancedb_uri)
+        self.store = VectorStore(
+            settings.lancedb_uri,
+            VectorIndexing(settings.vector_index, settings.vector_index_rows),
+        )
         self._warehouse: Warehouse | None = None
         self._embedders: dict[str, Embedder] = {}
         self._dbt: Dbt | None = None
         self._url: str | None = None
         self._watch: Watch | None = None
+        self.metrics = Metrics(self)
 
     @property
     def postgres_url(self) -> str:

@@ -120,6 +120,16 @@ class Dbt:
                 self._written = json.loads((self.target / "manifest.json").read_text())
         return self._written
 
+    @property
+    def semantic_manifest(self) -> str:
+        """The project's metrics and semantic models, as dbt writes `semantic_manifest.json`.
+
+        Raises:
+            DbtError: the project has an error.
+        """
+        with self._parsed():
+            return (self.target / "semantic_manifest.json").read_text()
+
     @contextlib.contextmanager
     def _parsed(self) -> Iterator[Any]:
         """Hold the files of a parse of the project as it is; the manifest, if it was read anew."""

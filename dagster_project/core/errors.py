@@ -15,3 +15,7 @@ class WarehouseError(HeadraceError):
 
 class VectorStoreError(HeadraceError):
     """The vector store cannot be read or written."""
+
+
+class AccessError(HeadraceError):
+    """The reader may not see what was asked for."""

@@ -23,6 +23,7 @@ _INT8 = "onnx-int8"
 _BACKENDS = ("onnx", _INT8, "torch")
 _WAREHOUSES = ("postgres", "bigquery")
 _METRICS = ("ndcg_at_10", "recall_at_5", "recall_at_10", "mrr_at_10")
+VECTOR_INDEXES = ("auto", "exact", "ivf_rq", "ivf_hnsw_sq")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Settings:
         bigquery: where BigQuery is the warehouse; None where Postgres is.
         eval_metric: what the gold sets are judged by: ``ndcg_at_10``, ``recall_at_5`` ….
         eval_margin: how much of it a version may lose and still be published, 0 to 1.
+        vector_weight, text_weight: what a rank by meaning and one by words count in a search.
+        rerank_model: the cross-encoder that reads a search's best answers again, or empty.
+        metric_access: principals who may see the values of metrics; admins may.
+        vector_index: ``auto``, ``exact``, ``ivf_rq`` or ``ivf_hnsw_sq``.
+        vector_index_rows: rows from which there is a vector index; below, a search compares all.
     """
 
     home: Path
@@ -60,6 +66,12 @@ class Settings:
     bigquery: BigQueryPlace | None = None
     eval_metric: str = "ndcg_at_10"
     eval_margin: float = 0.05
+    vector_weight: float = 1.0
+    text_weight: float = 1.0
+    rerank_model: str = ""
+    metric_access: tuple[str, ...] = ()
+    vector_index: str = "auto"
+    vector_index_rows: int = 50_000
 
     @classmethod
     def load(
@@ -107,13 +119,23 @@ class Settings:
             batch_order=_one_of(
                 "HEADRACE_BATCH_ORDER", setting("batch_order", "freshest"), ("freshest", "oldest")
             ),
-            lock_wait=_seconds("HEADRACE_LOCK_WAIT", setting("lock_wait", "60")),
+            lock_wait=_number("HEADRACE_LOCK_WAIT", setting("lock_wait", "60"), " of seconds"),
             max_file_mb=_count("HEADRACE_MAX_FILE_MB", setting("max_file_mb", "50")),
             bigquery=BigQueryPlace.load(setting, token) if warehouse == "bigquery" else None,
             eval_metric=_one_of(
                 "HEADRACE_EVAL_METRIC", setting("eval_metric", _METRICS[0]), _METRICS
             ),
             eval_margin=_share("HEADRACE_EVAL_MARGIN", setting("eval_margin", "0.05")),
+            vector_weight=_number("HEADRACE_VECTOR_WEIGHT", setting("vector_weight", "1")),
+            text_weight=_number("HEADRACE_TEXT_WEIGHT", setting("text_weight", "1")),
+            rerank_model=setting("rerank_model", ""),
+            metric_access=tuple(setting("metric_access", "").replace(",", " ").split()),
+            vector_index=_one_of(
+                "HEADRACE_VECTOR_INDEX", setting("vector_index", "auto"), VECTOR_INDEXES
+            ),
+            vector_index_rows=_count(
+                "HEADRACE_VECTOR_INDEX_ROWS", setting("vector_index_rows", "50000")
+            ),
         )
 
     @property
@@ -171,14 +193,14 @@ def _share(name: str, value: str) -> float:
     return share
 
 
-def _seconds(name: str, value: str) -> float:
+def _number(name: str, value: str, unit: str = "") -> float:
     try:
-        seconds = float(value)
+        number = float(value)
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ConfigurationError(f"{name} is {value!r}: give seconds, such as 60.")
-    return seconds
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ConfigurationError(f"{name} is {value!r}: give a number{unit}, 0 or more.")
+    return number
 
 
 def _read_config(home: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from dagster_project.core.errors import WarehouseError
 from dagster_project.core.ingest import ingest_files
 from dagster_project.core.parity import Parity, compare_warehouses
 from dagster_project.core.profile import BigQueryPlace
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import EXAMPLE_PROJECT, Settings
 from dagster_project.core.warehouse.bigquery import BigQueryWarehouse
 from dagster_project.demo import generate, make_tables
@@ -90,7 +90,7 @@ def _same(one: Headrace, other: Headrace) -> list[Parity]:
 
 
 def _answers(headrace: Headrace, query: str) -> list[str]:
-    hits = search(headrace.live_index, headrace.embedder, query, 5)
+    hits = Retriever(headrace, Principals.admin()).search(query, 5)
     return [hit.document_id for hit in hits]
 
 

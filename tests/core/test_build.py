@@ -11,7 +11,7 @@ import pytest
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.ingest import ingest_files
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.sync import sync
 
 POLICY = """---
@@ -77,7 +77,7 @@ def test_a_second_build_writes_nothing(headrace: Headrace) -> None:
 
 def test_the_newest_version_answers_until_it_is_deleted(headrace: Headrace, folder: Path) -> None:
     def found() -> set[str]:
-        hits = search(headrace.index, headrace.embedder, "refund window", 50)
+        hits = Retriever(headrace, Principals.of()).search("refund window", 50)
         return {hit.document_id for hit in hits if "refund" in hit.document_id}
 
     assert found() == {"test:refund-2024.md"}

@@ -15,7 +15,7 @@ from dagster_project.core import sync as sync_module
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.index import GenerationState
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 
 from .desk import Desk, Worker
 
@@ -46,15 +46,13 @@ def _searches(desk: Desk) -> Iterator[list[str]]:
 
     def ask() -> None:
         number = 0
+        retriever = Retriever(headrace, Principals.of())
         while not ends.is_set():
             number = (number + 7) % desk.notes
             try:
-                live = headrace.live_generation
-                index = headrace.store.index(live)
-                model = headrace.model(live.model)
-                hits = search(index, model, f"Note {number} was written", desk.rows)
+                hits = retriever.search(f"Note {number} was written", desk.rows)
                 assert len({hit.document_id for hit in hits}) == desk.rows
-                models.append(live.model_id)
+                models.append(headrace.live_generation.model_id)
             except Exception as error:  # noqa: BLE001 - the test reports it
                 failures.append(error)
                 return

@@ -17,7 +17,7 @@ from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.ingest import IngestReport, Limits, ingest_files
 from dagster_project.core.ingest.formats.html import parse_html
 from dagster_project.core.ingest.formats.pdf import parse_pdf
-from dagster_project.core.retrieval import Hit, search
+from dagster_project.core.retrieval import Hit, Principals, Retriever
 
 from .papers import bodies, code, index_rows, raw_rows, write_docx, write_pdf
 
@@ -56,9 +56,7 @@ def _load(headrace: Headrace, folder: Path) -> IngestReport:
 
 
 def _find(headrace: Headrace, word: str) -> Hit:
-    generation = headrace.live_generation
-    model = headrace.model(generation.model)
-    hits = search(headrace.store.index(generation), model, word, 5)
+    hits = Retriever(headrace, Principals.of()).search(word, 5)
     return next(hit for hit in hits if word in hit.text)
 
 

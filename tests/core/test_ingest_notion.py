@@ -17,7 +17,7 @@ from dagster_project.core.build import Headrace
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.ingest import IngestReport, ingest_notion
 from dagster_project.core.ingest.notion_blocks import blocks_to_markdown
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 
 from .papers import bodies, code, index_rows, raw_rows
 
@@ -91,10 +91,9 @@ def test_pages_and_databases_are_documents(headrace: Headrace, folder: Path) -> 
 
 def test_a_hit_names_its_page(headrace: Headrace) -> None:
     headrace.build()
-    generation = headrace.live_generation
-    index, model = headrace.store.index(generation), headrace.model(generation.model)
+    retriever = Retriever(headrace, Principals.of())
     for number in range(0, PAGES, 10):
-        hit = next(h for h in search(index, model, code(number), 5) if code(number) in h.text)
+        hit = next(h for h in retriever.search(code(number), 5) if code(number) in h.text)
         assert hit.document_id == f"wiki:{_hex(1, number)}"
 
 

@@ -15,7 +15,7 @@ from dagster_project.core.build import Headrace
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.ingest import IngestReport, ingest_slack
 from dagster_project.core.ingest.slack_text import Names, to_markdown
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 
 from .papers import bodies, code, index_rows, raw_rows
 
@@ -114,10 +114,9 @@ def test_threads_and_conversations_are_documents(
 
 def test_a_hit_names_its_thread(headrace: Headrace) -> None:
     headrace.build()
-    generation = headrace.live_generation
-    index, model = headrace.store.index(generation), headrace.model(generation.model)
+    retriever = Retriever(headrace, Principals.of())
     for number in (60, 80, 1463):
-        hit = next(h for h in search(index, model, code(number), 5) if code(number) in h.text)
+        hit = next(h for h in retriever.search(code(number), 5) if code(number) in h.text)
         thread = number - CHANNELS if number // CHANNELS % 10 == 4 else number
         turn = thread // CHANNELS
         moment = START + turn // 30 * 86_400 + turn % 30 * 900

@@ -13,7 +13,7 @@ import pytest
 from dagster_project.core.build import Headrace, NotPublishedError
 from dagster_project.core.checks import CHECKS, Check, Finding, Status, hold_back
 from dagster_project.core.ingest import ingest_files
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import PACKAGE_PROJECT
 
 POLICY = """---
@@ -69,7 +69,7 @@ class Library:
         self.headrace.build(gate=hold_back)
 
     def answers(self, query: str = "refund money days") -> dict[str, str]:
-        hits = search(self.headrace.live_index, self.headrace.embedder, query, 20)
+        hits = Retriever(self.headrace, Principals.of()).search(query, 20)
         return {hit.document_id.removeprefix("library:"): hit.lifecycle_state for hit in hits}
 
     def look(self, name: str) -> Finding:

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.dbt import DbtError
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 
 RAW = "source.headrace.headrace_ops.raw_documents"
 LIMIT = 20
@@ -171,7 +171,7 @@ def test_a_batch_that_fails_is_still_to_do(built: Headrace, tmp_path: Path) -> N
         connection.execute("alter table headrace.elsewhere rename to rag__chunks")
     assert built.watch.changed() == [RAW]
     built.micro_batch(built.watch.changed())
-    hits = search(built.live_index, built.embedder, "after the failure", 50)
+    hits = Retriever(built, Principals.of()).search("after the failure", 50)
     assert any(hit.text == "Note 40 says after the failure." for hit in hits)
     assert built.verify(content=True).is_clean
 

@@ -14,7 +14,7 @@ from dagster_project.core.compare import compare
 from dagster_project.core.embedding import Embeddings, FakeEmbedder
 from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.ingest import ingest_files
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.sync import SyncReport, sync
 
 POISON = "the model chokes on this"
@@ -128,7 +128,7 @@ def test_a_deleted_document_leaves_no_row(desk: Desk) -> None:
     report = desk.build()
     assert (report.deleted, report.added, report.embedded) == (1, 0, 0)
     assert "notes:n4.md" not in desk.documents()
-    hits = search(desk.headrace.index, desk.embedder, "note number 4", 50)
+    hits = Retriever(desk.headrace, Principals.of()).search("note number 4", 50)
     assert hits and all(hit.document_id != "notes:n4.md" for hit in hits)
 
 
@@ -200,7 +200,7 @@ Parental leave is {weeks} weeks.
 
 def test_a_superseded_version_leaves_the_search_and_comes_back(desk: Desk) -> None:
     def found() -> set[str]:
-        hits = search(desk.headrace.index, desk.embedder, "parental leave weeks", 50)
+        hits = Retriever(desk.headrace, Principals.of()).search("parental leave weeks", 50)
         return {hit.document_id for hit in hits if hit.title == "Leave policy"}
 
     (desk.folder / "leave-2023.md").write_text(VERSION.format(year=2023, weeks=12))

@@ -10,7 +10,7 @@ import pytest
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.dbt import DbtError
-from dagster_project.core.retrieval import search
+from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import EXAMPLE_PROJECT, PACKAGE_PROJECT
 from dagster_project.demo import generate
 
@@ -103,6 +103,6 @@ def test_a_project_outside_installs_the_package(
         )
     )
     consumer.build()
-    hits = search(consumer.index, consumer.embedder, "high water", 1)
+    hits = Retriever(consumer, Principals.of()).search("high water", 1)
     assert [(hit.document_id, hit.text) for hit in hits] == [("note:1", "High water is at noon.")]
     assert consumer.verify().is_clean

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dagster_project.core.embedding import Embedder
 from dagster_project.core.evals.measures import METRICS, Summary, mean, measured, summarize
 from dagster_project.core.evals.ranking import rankings
-from dagster_project.core.index import VectorIndex
+from dagster_project.core.index import Generation
 from dagster_project.core.warehouse import Answer, GoldQuestion
+
+if TYPE_CHECKING:
+    from dagster_project.core.build import Headrace
 
 # Chunks a question: several may be of one document, and ten documents are ranked.
 _CHUNKS = 50
@@ -32,17 +35,23 @@ class Evaluation:
 
 
 def evaluate(
-    questions: Sequence[GoldQuestion], index: VectorIndex, version: int, embedder: Embedder
+    headrace: Headrace,
+    questions: Sequence[GoldQuestion],
+    generation: Generation,
+    version: int,
+    *,
+    published: bool,
 ) -> Evaluation:
-    """Ask all questions of a version of an index.
+    """Ask all questions of a version of a generation, its published or its newest one.
 
     Raises:
         ConfigurationError: a question is empty.
         VectorStoreError: there is no such index.
     """
     texts = [question.question for question in questions]
-    ranked = zip(questions, rankings(index, version, embedder, texts, _CHUNKS), strict=True)
-    return Evaluation(index.name, version, measured(index.name, version, list(ranked)))
+    found = rankings(headrace, generation, texts, _CHUNKS, published=published)
+    ranked = list(zip(questions, found, strict=True))
+    return Evaluation(generation.name, version, measured(generation.name, version, ranked))
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from dagster_project.core.embedding import Embedder
-from dagster_project.core.index import VectorIndex
-from dagster_project.core.retrieval import search
+from dagster_project.core.index import Generation
+from dagster_project.core.retrieval import Principals, Retriever
+
+if TYPE_CHECKING:
+    from dagster_project.core.build import Headrace
 
 
 @dataclass(frozen=True)
@@ -20,24 +22,26 @@ class Ranked:
     text: str
 
 
-class _AtVersion(VectorIndex):
-    """An index whose readers see a version that is not published, or no longer."""
-
-    def __init__(self, index: VectorIndex, version: int) -> None:
-        super().__init__(index.uri, index.name, index.model_id)
-        self._seen = self._open()
-        self._seen.checkout(version)
-
-    def live(self) -> Any:  # noqa: ANN401 - LanceDB's tables are untyped
-        return self._seen
-
-
 def rankings(
-    index: VectorIndex, version: int, embedder: Embedder, questions: Iterable[str], k: int
+    headrace: Headrace,
+    generation: Generation,
+    questions: Iterable[str],
+    k: int,
+    *,
+    published: bool,
 ) -> list[list[Ranked]]:
-    """The `k` best chunks of a version of an index for each question, as its readers get them."""
-    seen = _AtVersion(index, version)
+    """The `k` best chunks for each question, of all that a generation's version holds.
+
+    Args:
+        headrace: whose index and models these are.
+        generation: which generation.
+        questions: what is asked.
+        k: how many chunks each.
+        published: the version that its readers see, or its newest.
+    """
+    # A gold set names no reader: it asks whether the answer is there, not who may have it.
+    retriever = Retriever(headrace, Principals.admin(), generation=generation, published=published)
     return [
-        [Ranked(hit.document_id, hit.chunk_id, hit.text) for hit in hits]
-        for hits in (search(seen, embedder, question, k) for question in questions)
+        [Ranked(hit.document_id, hit.chunk_id, hit.text) for hit in retriever.search(question, k)]
+        for question in questions
     ]

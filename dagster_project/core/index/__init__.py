@@ -1,13 +1,14 @@
 """The vector store: generations of the index in LanceDB, one of them live."""
 
-from dagster_project.core.index.filters import is_one_of, quoted
+from dagster_project.core.index.filters import holds_one_of, is_one_of, quoted
 from dagster_project.core.index.generations import Generation, GenerationState, VectorStore
+from dagster_project.core.index.indices import Maintenance, VectorIndexing
+from dagster_project.core.index.search import nearest, with_words
 from dagster_project.core.index.table import (
     CUT,
     LIVE,
     OUT_OF_FORCE,
     VECTOR_COLUMNS,
-    Maintenance,
     VectorIndex,
     index_schema,
 )
@@ -21,8 +22,12 @@ __all__ = [
     "GenerationState",
     "Maintenance",
     "VectorIndex",
+    "VectorIndexing",
     "VectorStore",
+    "holds_one_of",
     "index_schema",
     "is_one_of",
+    "nearest",
     "quoted",
+    "with_words",
 ]

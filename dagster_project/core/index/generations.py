@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.index.filters import is_one_of
+from dagster_project.core.index.indices import VectorIndexing
 from dagster_project.core.index.lock import writer_lock
 from dagster_project.core.index.opening import open_table
 from dagster_project.core.index.table import VectorIndex
@@ -73,18 +74,28 @@ class VectorStore:
     on every kind of store.
     """
 
-    def __init__(self, uri: str) -> None:
-        """Take the store's directory or URI; nothing is opened or made yet."""
+    def __init__(self, uri: str, indexing: VectorIndexing | None = None) -> None:
+        """Take the store's directory or URI and the vector index that its tables are to have.
+
+        Nothing is opened or made yet.
+        """
         self.uri = uri
+        self._indexing = indexing
+        # The list and its version: every search asks what is live, and it seldom changes.
+        self._read: tuple[int, list[Generation]] | None = None
 
     def generations(self) -> list[Generation]:
         """All of them, oldest first."""
         registry = self._registry()
         if registry is None:
             return []
-        rows = registry.search().limit(10_000).to_list()
-        found = [Generation(**(row | {"state": GenerationState(row["state"])})) for row in rows]
-        return sorted(found, key=lambda generation: generation.created_at)
+        read, version = self._read, int(registry.version)
+        if read is None or read[0] != version:
+            rows = registry.search().limit(10_000).to_list()
+            found = [Generation(**(row | {"state": GenerationState(row["state"])})) for row in rows]
+            read = (version, sorted(found, key=lambda generation: generation.created_at))
+            self._read = read
+        return list(read[1])
 
     def live(self) -> Generation | None:
         """The one that readers see."""
@@ -107,7 +118,7 @@ class VectorStore:
 
     def index(self, generation: Generation) -> VectorIndex:
         """The index of a generation."""
-        return VectorIndex(self.uri, generation.name, generation.model_id)
+        return VectorIndex(self.uri, generation.name, generation.model_id, self._indexing)
 
     def find(self, model_id: str, chunking_policy: str) -> Generation | None:
         """The newest generation of a model and a way of cutting."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import lancedb
 import pyarrow as pa
 import pyarrow.compute as pc
-from lancedb.index import FTS, BTree
 
 from dagster_project.core.errors import VectorStoreError
+from dagster_project.core.index import indices
 from dagster_project.core.index.filters import is_one_of
+from dagster_project.core.index.indices import Maintenance, VectorIndexing
 from dagster_project.core.index.lock import is_local, writer_lock
 from dagster_project.core.index.opening import open_table
 from dagster_project.core.warehouse import CHUNK_SCHEMA, KEY_SCHEMA
@@ -30,8 +30,6 @@ VECTOR_COLUMNS = ("vector", "windows", "model_id", "indexed_at")
 # Rows of documents that no reader is to find, and rows whose text the model could not read whole.
 OUT_OF_FORCE = "lifecycle_state NOT IN ('active', 'stale') AND NOT is_demoted"
 CUT = "windows > 1"
-_BTREES = ("chunk_id", "content_hash", "document_id")
-_FTS = "chunk_text"
 # Rows outside an index are scanned at every search and every commit leaves a fragment: past these,
 # it is worth tidying. Few rows are scanned faster than an index is extended.
 _UNINDEXED_SHARE = 0.1
@@ -55,25 +53,6 @@ def index_schema(dimension: int) -> pa.Schema:
     )
 
 
-@dataclass(frozen=True)
-class Maintenance:
-    """What tidying did to a table.
-
-    Attributes:
-        fragments_before, fragments_after: data files that a scan reads.
-        unindexed_before: rows that searches had to scan.
-        versions_before, versions_after: versions kept.
-        bytes: what the live rows take, without old versions and indices.
-    """
-
-    fragments_before: int
-    fragments_after: int
-    unindexed_before: int
-    versions_before: int
-    versions_after: int
-    bytes: int
-
-
 class VectorIndex:
     """The chunks of one generation in LanceDB.
 
@@ -82,11 +61,14 @@ class VectorIndex:
     written, so that a crash between two writes is seen and written again.
     """
 
-    def __init__(self, uri: str, name: str, model_id: str) -> None:
+    def __init__(
+        self, uri: str, name: str, model_id: str, indexing: VectorIndexing | None = None
+    ) -> None:
         """Take the store's directory or URI and the table; nothing is opened or made yet."""
         self.uri = uri
         self.name = name
         self.model_id = model_id
+        self._indexing = indexing or VectorIndexing()
         self._table: Any = None
 
     @property
@@ -113,9 +95,14 @@ class VectorIndex:
 
     def _head(self) -> Any:  # noqa: ANN401 - LanceDB's tables are untyped
         """The newest version, for writers."""
+        if self._table is not None:
+            try:
+                self._table.checkout_latest()
+            except (OSError, RuntimeError):
+                # Opening it anew finds the way back to a version that can be read.
+                self._table = None
         if self._table is None:
             self._table = self._open()
-        self._table.checkout_latest()
         return self._table
 
     def live(self) -> Any:  # noqa: ANN401
@@ -131,6 +118,12 @@ class VectorIndex:
                 f"The index in {self.uri} was never published: run `headrace build`."
             )
         table.checkout(version)
+        return table
+
+    def newest(self) -> Any:  # noqa: ANN401
+        """The newest version, for those who judge it before readers see it; writers leave it be."""
+        table = self._open()
+        table.checkout(table.version)
         return table
 
     def _open(self) -> Any:  # noqa: ANN401
@@ -314,65 +307,52 @@ class VectorIndex:
         return found
 
     def extend_indices(self) -> None:
-        """Make the indices that are missing; extend them where many rows are outside."""
+        """Make the indices that are missing; extend them where many rows are outside.
+
+        A vector index is made with the others at a first load, and by `maintain` after that.
+        """
         table = self._head()
-        rows = table.count_rows()
-        if not rows:
+        if not table.count_rows():
             return
-        made = {index.name: index for index in table.list_indices()}
-        if not made and _small_fragments(table) > _SMALL_FRAGMENTS:
+        made = indices.made(table)
+        if not made and indices.small_fragments(table) > _SMALL_FRAGMENTS:
             # A first load leaves a fragment a commit. Compacting them once there are indices means
             # to rewrite those too: at a million rows 20 s, not 6, and some small batch would wait.
             table.optimize(cleanup_older_than=_NEVER)
-        for column in _BTREES:
-            if f"{column}_idx" not in made:
-                table.create_index(column, config=BTree())
-        if f"{_FTS}_idx" not in made:
-            table.create_index(_FTS, config=FTS(with_position=False))
+        indices.make_missing(table, made)
+        if not made:
+            indices.make_vector_index(table, self._indexing)
         elif self.needs_maintenance():
             # Compacts and extends the indices; what is old stays, since readers may be on it.
             table.optimize(cleanup_older_than=_NEVER)
 
-    def recall(self, samples: int = 50, k: int = 10) -> float | None:
-        """The share of the `k` nearest rows that the vector index of the live version finds.
+    def recall(self, samples: int = 50, k: int = 10, depth: int = 200) -> float | None:
+        """The share of the `k` nearest rows that searches of the live version find.
 
-        None where there is no vector index, and every search compares all vectors.
+        A search that a reader asks for looks at `depth` rows. None where there is no vector index,
+        and every search compares all vectors.
         """
-        table = self.live()
-        if not any(index.columns == ["vector"] for index in table.list_indices()):
-            return None
-        rows = table.search().select(["vector"]).limit(samples).to_arrow()
-        found = 0
-        for vector in rows["vector"].to_pylist():
-            search = table.search(vector, vector_column_name="vector").distance_type("cosine")
-            near = search.select(["chunk_id"]).limit(k).to_arrow()["chunk_id"].to_pylist()
-            exact = search.bypass_vector_index().limit(k).to_arrow()["chunk_id"].to_pylist()
-            found += len(set(near) & set(exact))
-        return float(found / max(rows.num_rows * k, 1))
+        return indices.recall(self.live(), samples, k, depth)
 
     def unindexed_rows(self) -> int:
         """Rows of the newest version that a full-text search has to scan."""
-        table = self._head()
-        for index in table.list_indices():
-            if index.name == f"{_FTS}_idx":
-                return int(index.num_unindexed_rows)
-        return int(table.count_rows())
+        return indices.unindexed_rows(self._head())
 
     def needs_maintenance(self) -> bool:
         """Whether rows outside the indices or small fragments are so many that tidying pays."""
         allowed = max(self.count() * _UNINDEXED_SHARE, _UNINDEXED_ROWS)
-        small = _small_fragments(self._head())
+        small = indices.small_fragments(self._head())
         return small > _SMALL_FRAGMENTS or self.unindexed_rows() > allowed
 
     def maintain(self, keep: timedelta) -> Maintenance:
-        """Compact, extend the indices, and drop versions older than `keep`; rows stay the same.
+        """Compact, make and extend the indices, drop versions older than `keep`; rows stay.
 
         A version that is not published yet is compacted only: readers are on an older one. Readers
         of the last `keep` finish on the version that they opened.
         """
         table = self._head()
         rows, published = self.count(), self.live_version == self.version
-        fragments, unindexed = _fragments(table), self.unindexed_rows()
+        fragments, unindexed = indices.fragments(table), self.unindexed_rows()
         versions = len(table.list_versions())
         mark = self.mark()
         compacted = -1
@@ -380,6 +360,8 @@ class VectorIndex:
             # One pass leaves what it made itself to the next.
             compacted = self.version
             table.optimize(cleanup_older_than=_NEVER)
+        indices.make_missing(table, indices.made(table))
+        indices.make_vector_index(table, self._indexing)
         if self.count() != rows:
             raise VectorStoreError(
                 f"Compacting {self.name} in {self.uri} changed its rows from {rows} to "
@@ -396,7 +378,7 @@ class VectorIndex:
             table.optimize(cleanup_older_than=keep, delete_unverified=is_local(self.uri))
         return Maintenance(
             fragments_before=fragments,
-            fragments_after=_fragments(table),
+            fragments_after=indices.fragments(table),
             unindexed_before=unindexed,
             versions_before=versions,
             versions_after=len(table.list_versions()),
@@ -418,15 +400,6 @@ def _tagged(table: Any, name: str) -> int | None:  # noqa: ANN401 - LanceDB's ta
         if "does not exist" not in str(error):
             raise
         return None
-
-
-def _small_fragments(table: Any) -> int:  # noqa: ANN401 - LanceDB's tables are untyped
-    """Data files that compacting would merge; those of full size stay."""
-    return int(table.stats()["fragment_stats"]["num_small_fragments"])
-
-
-def _fragments(table: Any) -> int:  # noqa: ANN401
-    return int(table.stats()["fragment_stats"]["num_fragments"])
 
 
 def _select(table: Any, columns: Sequence[str], where: str | None) -> pa.Table:  # noqa: ANN401

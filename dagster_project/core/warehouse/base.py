@@ -43,6 +43,14 @@ class Chunks(Protocol):
     def engine(self) -> SqlAlchemyEngine:
         """How SQLAlchemy, and so Great Expectations, opens the warehouse."""
 
+    def ask(self, query: str, seconds: int) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
+        """The columns and rows of a query of somebody else's, which may only read.
+
+        Args:
+            query: one SELECT in the warehouse's SQL.
+            seconds: how long it may take.
+        """
+
     def has_chunks(self) -> bool:
         """Whether dbt has built `rag__chunks`."""
 

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from importlib import resources
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -116,6 +117,25 @@ class PostgresConnections:
         """How SQLAlchemy opens the warehouse."""
         # The driver that the project itself uses, not the one that SQLAlchemy would choose.
         return SqlAlchemyEngine(f"postgresql+psycopg://{self._url.partition('://')[2]}")
+
+    def ask(self, query: str, seconds: int) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
+        """The columns and rows of a query, which writes nothing and takes no longer than it may.
+
+        Raises:
+            WarehouseError: the server cannot answer it.
+        """
+        with self.connect() as connection:
+            connection.execute("set transaction read only")
+            connection.execute(f"set local statement_timeout = '{seconds}s'")
+            try:
+                cursor = connection.execute(query.encode())
+            except psycopg.Error as error:
+                raise WarehouseError(
+                    f"The warehouse cannot answer ({str(error).splitlines()[0]}): "
+                    "run `headrace build`, or ask for less."
+                ) from error
+            columns = tuple(column.name for column in cursor.description or ())
+            return columns, tuple(tuple(row) for row in cursor.fetchall())
 
     def prepare(self) -> None:
         """Create the tables that Headrace itself writes, where they are missing."""

@@ -29,6 +29,7 @@ select
     {{ headrace.literal_array([var('headrace_glossary_access')]) }} as access,
     {{ headrace.json_object([
         ['kind', 'kind'], ['metric', 'metric_name'], ['defined_by', headrace.array_to_text('defined_by', ', ')],
+        ['synonyms', 'synonyms'], ['definition', 'definition'],
     ]) }} as payload,
     -- The graph says what a term means, not since when: rag__documents dates the change when it sees it.
     cast(null as {{ headrace.type_timestamp() }}) as source_updated_at,

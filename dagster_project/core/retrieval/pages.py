@@ -65,3 +65,11 @@ def _pages(chunks: list[dict[str, Any]], starts: list[int]) -> dict[str, tuple[i
         )
         for chunk, length, end in zip(chunks, lengths, ends, strict=True)
     }
+
+
+def pages_in_words(pages: tuple[int, int] | None) -> str:
+    """Such as `page 3` or `pages 3–4`; empty where there are none."""
+    if pages is None:
+        return ""
+    first, last = pages
+    return f"page {first}" if first == last else f"pages {first}–{last}"

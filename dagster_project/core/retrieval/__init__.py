@@ -1,0 +1,28 @@
+"""Hybrid search of what a reader may read, and the context packed from it."""
+
+from dagster_project.core.retrieval.context import Budget, ContextPack, Passage, pack
+from dagster_project.core.retrieval.document import Document
+from dagster_project.core.retrieval.filters import Filters
+from dagster_project.core.retrieval.glossary import Term
+from dagster_project.core.retrieval.hit import Hit
+from dagster_project.core.retrieval.principals import EVERYONE, Principals
+from dagster_project.core.retrieval.ranking import Ranking
+from dagster_project.core.retrieval.rerank import CrossEncoderReranker, Reranker
+from dagster_project.core.retrieval.retriever import Retriever
+
+__all__ = [
+    "EVERYONE",
+    "Budget",
+    "ContextPack",
+    "CrossEncoderReranker",
+    "Document",
+    "Filters",
+    "Hit",
+    "Passage",
+    "Principals",
+    "Ranking",
+    "Reranker",
+    "Retriever",
+    "Term",
+    "pack",
+]

@@ -1,0 +1,115 @@
+"""The version that readers see, opened once and kept until another one is published."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagster_project.core.index import Generation, VectorIndex, is_one_of, nearest, with_words
+from dagster_project.core.retrieval.glossary import Glossary, read_terms
+
+if TYPE_CHECKING:
+    from dagster_project.core.build import Headrace
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A version of a generation's table, which no writer changes."""
+
+    generation: Generation
+    version: int
+    table: Any
+
+    @cached_property
+    def _all(self) -> int:
+        return max(int(self.table.count_rows()), 1)
+
+    @cached_property
+    def glossary(self) -> Glossary:
+        """The terms of this version, read once, for whoever may read them."""
+        return Glossary(read_terms(self))
+
+    def by_meaning(
+        self,
+        vector: NDArray[np.float32],
+        conditions: Iterable[str],
+        columns: Sequence[str],
+        limit: int,  # noqa: ANN401
+    ) -> list[dict[str, Any]]:
+        """The rows whose vectors are nearest to one, nearest first."""
+        query = nearest(self.table, vector, limit, columns)
+        return _where(query, conditions).to_list()  # type: ignore[no-any-return]
+
+    def by_words(
+        self,
+        text: str,
+        also: Sequence[str],
+        weight: float,
+        conditions: Iterable[str],
+        columns: Sequence[str],
+        limit: int,
+    ) -> list[dict[str, Any]]:
+        """The rows with words of a text, the best by BM25 first; see `with_words`."""
+        query = with_words(self.table, text, also, weight, limit, columns)
+        return _where(query, conditions).to_list()  # type: ignore[no-any-return]
+
+    def rows(self, conditions: Iterable[str], columns: Sequence[str]) -> list[dict[str, Any]]:
+        """All rows for which the conditions hold."""
+        # Without a limit a query ends after a few rows.
+        query = self.table.search().select(list(columns)).limit(self._all)
+        return _where(query, conditions).to_list()  # type: ignore[no-any-return]
+
+    def by_id(
+        self, chunk_ids: Sequence[str], conditions: Iterable[str], columns: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        """The rows of some chunks, by id."""
+        found = self.rows([is_one_of("chunk_id", chunk_ids), *conditions], columns)
+        return {row["chunk_id"]: row for row in found}
+
+
+def _where(query: Any, conditions: Iterable[str]) -> Any:  # noqa: ANN401
+    condition = " AND ".join(f"({condition})" for condition in conditions)
+    return query.where(condition) if condition else query
+
+
+class Opened:
+    """Opens a generation's table where what is to be read moved on, and not otherwise."""
+
+    def __init__(
+        self, headrace: Headrace, generation: Generation | None, *, published: bool
+    ) -> None:
+        """Take what to read: the live generation, unless said; where not published, the newest.
+
+        Nothing is opened yet.
+        """
+        self._headrace = headrace
+        self._generation = generation
+        self._published = published
+        self._lock = threading.Lock()
+        self._index: VectorIndex | None = None
+        self._snapshot: Snapshot | None = None
+
+    def current(self) -> Snapshot:
+        """What there is to read now.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        with self._lock:
+            generation = self._generation or self._headrace.live_generation
+            index = self._index
+            if index is None or index.name != generation.name:
+                index = self._index = self._headrace.store.index(generation)
+            version = index.live_version if self._published else index.version
+            old = self._snapshot
+            if old is None or (old.generation.name, old.version) != (generation.name, version):
+                table = index.live() if self._published else index.newest()
+                self._snapshot = Snapshot(generation, int(table.version), table)
+            assert self._snapshot is not None
+            return self._snapshot

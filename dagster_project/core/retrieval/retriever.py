@@ -135,8 +135,12 @@ class Retriever:
         budget = Budget(
             budget_words, budget_tokens, lambda text: asked.model.count_tokens([text])[0]
         )
-        value = self._value(asked.expansion.metric) if values else None
-        return pack(query, asked.best(_CHOICE, _PER_DOCUMENT), budget, value)
+        hits = asked.best(_CHOICE, _PER_DOCUMENT)
+        metric = asked.expansion.metric
+        # A number without what it means, as where a filter leaves the definition out, is no answer.
+        is_defined = metric is not None and hits[:1] and hits[0].chunk_id == metric.chunk_id
+        value = self._value(metric) if values and is_defined else None
+        return pack(query, hits, budget, value)
 
     def document(self, document_id: str) -> Document | None:
         """A document as it was cut, or None where there is none that the reader may read."""
@@ -207,9 +211,5 @@ class Retriever:
             snapshot=snapshot,
             model=self._headrace.model(snapshot.generation.model),
             ranking=self.ranking,
-            reranker=self._reranker or _reranker_of(self._headrace.settings.rerank_model),
+            reranker=self._reranker or load_reranker(self._headrace.settings.rerank_model),
         )
-
-
-def _reranker_of(model: str) -> Reranker | None:
-    return load_reranker(model) if model else None

@@ -22,8 +22,10 @@ demo: setup
 dev: setup
 	$(BIN)/headrace dev
 
+# A worker a core takes file after file; what starts daemons and waits for them has the machine to itself.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/defs/test_flow.py
+	$(BIN)/python -m pytest tests/defs/test_flow.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -331,7 +331,7 @@ def _changes(headrace: Headrace, path: str, rate: int, seconds: float) -> dict[s
 def _accounts(headrace: Headrace, changes: Sequence[Change], began: float) -> dict[str, Any]:
     """What the ledger says of the changes, and what a full comparison finds when all is quiet."""
     time.sleep(1)
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         noted = connection.execute(
             "select distinct document_id from headrace_ops.published_documents "
             "where published_at >= to_timestamp(%s)",
@@ -388,7 +388,7 @@ def _burst(home: Path, headrace: Headrace, size: int) -> dict[str, Any]:
         while headrace.watch.changed():
             time.sleep(0.2)
         seconds = time.time() - began
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         ledger = connection.execute(
             "select count(*), sum(rows_embedded) from headrace_ops.sync_ledger "
             "where published_at >= to_timestamp(%s)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from dagster_project.core.settings import Settings
-from dagster_project.defs import flow, index, quality, transform
+from dagster_project.defs import evals, flow, index, quality, transform
 from dagster_project.resources import HeadraceResource
 
 manifest = transform.read_manifest(Settings.load())
@@ -15,8 +15,14 @@ defs = dg.Definitions(
         *transform.source_tables(manifest),
         transform.models(manifest),
         *index.assets,
+        *evals.assets,
     ],
-    asset_checks=[*index.checks, *quality.checks, flow.lag_is_within_the_promise],
+    asset_checks=[
+        *index.checks,
+        *evals.checks,
+        *quality.checks,
+        flow.lag_is_within_the_promise,
+    ],
     jobs=[
         dg.define_asset_job(
             "build",
@@ -26,7 +32,7 @@ defs = dg.Definitions(
         flow.micro_batch,
         flow.live,
     ],
-    schedules=index.schedules,
+    schedules=[*index.schedules, *evals.schedules],
     sensors=[*flow.change_sensors(manifest), flow.keeper],
     resources={"warehouse": HeadraceResource()},
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import psycopg
 import pytest
 
 from dagster_project.core.build import Headrace
@@ -238,12 +239,12 @@ def test_an_index_that_lost_a_row_fails_its_check_until_it_is_mended(
 
 def test_a_chunk_that_breaks_its_contract_fails_dbts_test(shell: Shell) -> None:
     headrace = Headrace(replace(Settings.load(shell.home), model="fake"))
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         connection.execute("update headrace.rag__documents set lifecycle_state = 'forgotten'")
     outcomes = shell.json("check", "--select", "rag__documents", code=1)
     failed = [outcome for outcome in outcomes if outcome["status"] == "fail"]
     assert failed and all("--store-failures" in outcome["remedy"] for outcome in failed)
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         connection.execute("update headrace.rag__documents set lifecycle_state = 'active'")
     shell.json("check", "--select", "rag__documents")
 

@@ -16,7 +16,7 @@ def test_lineage_goes_from_source_tables_to_the_published_index(
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
     monkeypatch.setenv("HEADRACE_DBT_PROJECT", str(EXAMPLE_PROJECT))
     from dagster_project.core.settings import Settings
-    from dagster_project.defs import index, transform
+    from dagster_project.defs import evals, index, transform
     from dagster_project.resources import HeadraceResource
 
     manifest = transform.read_manifest(Settings.load())
@@ -25,8 +25,9 @@ def test_lineage_goes_from_source_tables_to_the_published_index(
             *transform.source_tables(manifest),
             transform.models(manifest),
             *index.assets,
+            *evals.assets,
         ],
-        asset_checks=index.checks,
+        asset_checks=[*index.checks, *evals.checks],
         resources={"warehouse": HeadraceResource()},
     ).resolve_asset_graph()
     above = {dg.AssetKey(["index", "published"])}
@@ -41,3 +42,13 @@ def test_lineage_goes_from_source_tables_to_the_published_index(
         dg.AssetKey(["chunks", "rag__chunks"]),
         dg.AssetKey(["index", "vectors"]),
     } <= above
+    assert graph.get(dg.AssetKey(["evals", "answers"])).parent_keys == {
+        dg.AssetKey(["evals", "rag__gold_questions"]),
+        dg.AssetKey(["index", "published"]),
+    }
+    assert (
+        dg.AssetKey(["seeds", "gold_questions"])
+        in graph.get(dg.AssetKey(["evals", "rag__gold_questions"])).parent_keys
+    )
+    check = dg.AssetCheckKey(dg.AssetKey(["index", "vectors"]), "answers_the_gold_set")
+    assert graph.get(check).blocking

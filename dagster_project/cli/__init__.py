@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from dagster_project.cli import checking, index, ingesting, running, searching
+from dagster_project.cli import checking, evaluating, index, ingesting, running, searching
 from dagster_project.cli.output import AsJson, console, errors, print_hits, print_json, table
 from dagster_project.cli.progress import build_progress
 from dagster_project.core.build import BuildReport, Headrace
@@ -27,6 +27,7 @@ app.add_typer(searching.app)
 app.add_typer(running.app)
 app.add_typer(index.app)
 app.add_typer(checking.app)
+app.add_typer(evaluating.app)
 
 
 def main() -> None:

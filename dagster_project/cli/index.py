@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,9 +14,12 @@ from dagster_project.cli.output import AsJson, console, errors, print_json, tabl
 from dagster_project.cli.progress import chunk_progress
 from dagster_project.core.build import Headrace
 from dagster_project.core.index import Generation
+from dagster_project.core.parity import compare_warehouses
 from dagster_project.core.settings import Settings
 
 app = typer.Typer()
+# What no file keeps.
+_SECRET = "DBT_ENV_SECRET_"
 index_app = typer.Typer(help="Look into the vector index.", no_args_is_help=True)
 generations_app = typer.Typer(
     help="The indexes there are, and which of them readers see.", no_args_is_help=True
@@ -52,6 +57,32 @@ def verify(
                     f"{name}: {', '.join(chunk_ids[:5])}{' …' if len(chunk_ids) > 5 else ''}"
                 )
     raise typer.Exit(0 if difference.is_clean else 1)
+
+
+@app.command()
+def parity(
+    other_home: Annotated[
+        Path, typer.Argument(help="The home of the other warehouse, with its config.json.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Compare what two warehouses made of the same sources; exit code 1 where they differ.
+
+    Before a move from Postgres to BigQuery: chunks, the states of documents and the glossary.
+    """
+    secrets = {name: value for name, value in os.environ.items() if name.startswith(_SECRET)}
+    other = Headrace(Settings.load(other_home, secrets))
+    found = compare_warehouses(Headrace(Settings.load()).warehouse, other.warehouse)
+    if as_json:
+        print_json([asdict(each) for each in found])
+    else:
+        rows = [
+            [each.what, *(f"{n:,}" for n in each.rows), f"{len(each.differ):,}", *each.differ[:1]]
+            for each in found
+        ]
+        columns = ["", "here", "there", "differences", "such as"]
+        console.print(table(f"This warehouse and that of {other_home}", columns, rows))
+    raise typer.Exit(1 if any(each.differ for each in found) else 0)
 
 
 @app.command()

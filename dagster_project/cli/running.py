@@ -38,8 +38,8 @@ _WORKER = (
 def up() -> None:
     """Start the embedded Postgres."""
     headrace = Headrace(Settings.load())
-    if headrace.settings.postgres_url:
-        console.print("HEADRACE_POSTGRES_URL names your own Postgres: there is nothing to start.")
+    if headrace.settings.bigquery or headrace.settings.postgres_url:
+        console.print("The settings name a warehouse of your own: there is nothing to start.")
         return
     headrace.warehouse.prepare()
     console.print(f"Postgres runs; its data is in {headrace.settings.home / 'postgres'}.")

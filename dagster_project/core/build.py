@@ -10,7 +10,8 @@ from datetime import timedelta
 from dagster_project.core.compare import Difference, compare, compare_batches
 from dagster_project.core.dbt import Dbt, NodeResult, OnNode
 from dagster_project.core.embedding import Embedder, load_embedder
-from dagster_project.core.errors import HeadraceError, VectorStoreError
+from dagster_project.core.errors import ConfigurationError, HeadraceError, VectorStoreError
+from dagster_project.core.evals import judge
 from dagster_project.core.index import (
     CUT,
     OUT_OF_FORCE,
@@ -23,14 +24,16 @@ from dagster_project.core.index import (
 )
 from dagster_project.core.metrics import Metrics
 from dagster_project.core.postgres import EmbeddedPostgres
-from dagster_project.core.settings import Settings, postgres_environment
+from dagster_project.core.profile import postgres_environment
+from dagster_project.core.settings import Settings
 from dagster_project.core.sync import Progress, SyncReport, sync
-from dagster_project.core.warehouse import PostgresWarehouse
+from dagster_project.core.warehouse import PostgresWarehouse, Warehouse
 from dagster_project.core.watch import Watch
 
 # The warehouse has no chunk yet, so it cannot say how it cuts them.
 _NO_POLICY = "none"
 _KEEP_PUBLISHED_DAYS = 30
+_KEEP_ANSWERS_DAYS = 365
 
 
 class NotPublishedError(HeadraceError):
@@ -70,7 +73,7 @@ class Headrace:
             settings.lancedb_uri,
             VectorIndexing(settings.vector_index, settings.vector_index_rows),
         )
-        self._warehouse: PostgresWarehouse | None = None
+        self._warehouse: Warehouse | None = None
         self._embedders: dict[str, Embedder] = {}
         self._dbt: Dbt | None = None
         self._url: str | None = None
@@ -79,22 +82,47 @@ class Headrace:
 
     @property
     def postgres_url(self) -> str:
-        """The URL of the user's Postgres, or of the embedded one, started where it is down."""
+        """The URL of the user's Postgres, or of the embedded one, started where it is down.
+
+        Raises:
+            ConfigurationError: the warehouse is BigQuery.
+        """
+        if self.settings.bigquery:
+            raise ConfigurationError(
+                "HEADRACE_WAREHOUSE is bigquery: this needs Postgres. Unset it, or use a home of "
+                "its own (HEADRACE_HOME)."
+            )
         if self._url is None:
             self._url = self.settings.postgres_url or EmbeddedPostgres(self.settings.home).start()
         return self._url
 
     @property
-    def warehouse(self) -> PostgresWarehouse:
+    def warehouse(self) -> Warehouse:
         """The warehouse, with the tables that Headrace writes."""
         if self._warehouse is None:
-            self._warehouse = PostgresWarehouse(self.postgres_url, self.settings.schema)
+            self._warehouse = self._open_warehouse()
             self._warehouse.prepare()
         return self._warehouse
+
+    def _open_warehouse(self) -> Warehouse:
+        settings = self.settings
+        if settings.bigquery is None:
+            return PostgresWarehouse(self.postgres_url, settings.schema)
+        # Imported here: Google's clients take a second to load, and are an extra.
+        try:
+            from dagster_project.core.warehouse.bigquery import BigQueryWarehouse
+        except ImportError as error:
+            raise ConfigurationError(
+                f"HEADRACE_WAREHOUSE is bigquery and {error.name} is missing: install "
+                "`headrace[bigquery]`."
+            ) from error
+        return BigQueryWarehouse(settings.bigquery, settings.schema, settings.home / "locks")
 
     @property
     def environment(self) -> dict[str, str]:
         """What `profiles.yml` reads."""
+        if self.settings.bigquery is not None:
+            return self.settings.bigquery.environment(self.settings.schema)
         return postgres_environment(self.postgres_url, self.settings.schema)
 
     @property
@@ -203,12 +231,15 @@ class Headrace:
 
         Raises:
             DbtError: a model or a test failed; nothing was embedded.
-            NotPublishedError: the index differs from the warehouse; readers keep their version.
+            NotPublishedError: the index differs from the warehouse, or does not answer the gold
+                sets; readers keep their version.
         """
         with self.warehouse.lock("build", self.settings.lock_wait):
             results = self.transform(arguments, on_node)
             gate(self)
-            return self._follow(results, self.watch.everything(), progress, promote=promote)
+            return self._follow(
+                results, self.watch.everything(), progress, promote=promote, evaluate=True
+            )
 
     def micro_batch(
         self,
@@ -258,6 +289,7 @@ class Headrace:
             {
                 "headrace_batch_documents": limit,
                 "headrace_batch_order": self.settings.batch_order,
+                "headrace_batch_models": self.watch.document_models(sources),
             },
         )
         newest, documents = warehouse.document_batch()
@@ -274,6 +306,7 @@ class Headrace:
         *,
         promote: bool = True,
         more: bool = False,
+        evaluate: bool = False,
     ) -> BuildReport:
         """What comes after dbt: sync, check, publish."""
         reports: dict[str, SyncReport] = {}
@@ -281,7 +314,7 @@ class Headrace:
         for generation in self.to_sync():
             try:
                 reports[generation.name] = self.sync(generation, progress)
-                self.publish(generation)
+                self.publish(generation, evaluate=evaluate)
             except VectorStoreError:
                 # A live index that is broken must not hold up the one that replaces it.
                 if generation.name == self.target().name:
@@ -363,13 +396,18 @@ class Headrace:
                 return index
         return None
 
-    def publish(self, generation: Generation | None = None) -> int:
+    def publish(self, generation: Generation | None = None, *, evaluate: bool = False) -> int:
         """Let readers of a generation see its newest version, if it holds what the warehouse holds.
 
         The batches since the last publication are compared; the first time, everything.
 
+        Args:
+            generation: which; the one that readers see, unless said.
+            evaluate: ask the gold sets too. Those of a generation that readers do not see are
+                asked always, and so is what follows a version that they refused.
+
         Raises:
-            NotPublishedError: it does not.
+            NotPublishedError: it does not, or does not answer the gold sets.
         """
         generation = generation or self.generation
         index = self.store.index(generation)
@@ -385,6 +423,8 @@ class Headrace:
                         "everything and mends it."
                     )
                 self._refuse_unfit(index)
+                if evaluate or generation.state is not GenerationState.LIVE or index.is_refused:
+                    self._refuse_worse(generation, index)
                 checked = time.perf_counter()
                 live_mark, mark = index.live_mark(), index.mark()
                 index.publish()
@@ -413,6 +453,17 @@ class Headrace:
                     f"{index.live_version}."
                 )
 
+    def _refuse_worse(self, generation: Generation, index: VectorIndex) -> None:
+        """Keep from readers a version that answers the gold sets worse than what they have."""
+        verdict = judge(self, generation)
+        if verdict is not None and verdict.refuses:
+            raise NotPublishedError(
+                f"Version {index.version} of {generation.name} was not published: "
+                f"{'; '.join(verdict.refuses)}. Readers keep what they have. `headrace eval` shows "
+                "the questions: mend what answers them, or the gold set; HEADRACE_EVAL_MARGIN is "
+                "what a version may lose."
+            )
+
     def check(self, generation: Generation | None = None) -> Difference:
         """Compare what is to be published with the warehouse, as of the batch that it follows."""
         index = self.store.index(generation or self.generation)
@@ -430,7 +481,8 @@ class Headrace:
 
         Raises:
             VectorStoreError: there is none of that name.
-            NotPublishedError: it does not hold what the warehouse holds.
+            NotPublishedError: it does not hold what the warehouse holds, or does not answer the
+                gold sets.
         """
         generation = self.store.named(name)
         if generation.chunking_policy == self.warehouse.chunking_policy():
@@ -453,6 +505,7 @@ class Headrace:
         """
         index = self.live_index
         self.warehouse.forget_published(_KEEP_PUBLISHED_DAYS)
+        self.warehouse.forget_answers(_KEEP_ANSWERS_DAYS)
         with index.writer(self.settings.lock_wait):
             return index.maintain(keep)
 

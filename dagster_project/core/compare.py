@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dagster_project.core.index import VectorIndex
-from dagster_project.core.warehouse import CHUNK_SCHEMA, KEY_SCHEMA, PostgresWarehouse
+from dagster_project.core.warehouse import CHUNK_SCHEMA, KEY_SCHEMA, Warehouse
 
 # Rows handled at a time: bounds memory.
 _ROWS = 10_000
@@ -57,7 +57,7 @@ class Difference:
 
 
 def compare(
-    warehouse: PostgresWarehouse,
+    warehouse: Warehouse,
     index: VectorIndex,
     *,
     live: bool = True,
@@ -95,9 +95,7 @@ def compare(
     return _difference_without_refused(warehouse, index, expected, found)
 
 
-def compare_batches(
-    warehouse: PostgresWarehouse, index: VectorIndex, after: int, upto: int
-) -> Difference:
+def compare_batches(warehouse: Warehouse, index: VectorIndex, after: int, upto: int) -> Difference:
     """Compare what the batches in (after, upto] touched: costs what changed, not what exists.
 
     Reads the newest version of the index.
@@ -118,7 +116,7 @@ def compare_batches(
 
 
 def _difference_without_refused(
-    warehouse: PostgresWarehouse, index: VectorIndex, expected: pa.Table, found: pa.Table
+    warehouse: Warehouse, index: VectorIndex, expected: pa.Table, found: pa.Table
 ) -> Difference:
     """The difference, where chunks that the model refused are not missed."""
     refused = pa.array(warehouse.quarantined_chunks(index.model_id), pa.string())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_project.core.errors import HeadraceError
+from dagster_project.core.profile import PLACE_VARIABLES
 from dagster_project.core.settings import PACKAGE_PROJECT, Settings
 
 OnNode = Callable[[str, int, int], None]
@@ -156,7 +157,7 @@ class Dbt:
             for entry in folder.glob(pattern)
             if "target" not in entry.relative_to(folder).parts
         ]
-        place = {name: self.environment.get(name) for name in _PLACE}
+        place = {name: self.environment.get(name) for name in PLACE_VARIABLES}
         return {"files": len(changed), "newest": max(changed, default=0), "place": place}
 
     def build(
@@ -222,7 +223,7 @@ class Dbt:
             for unique_id, node in self._manifest.nodes.items()
             if node.resource_type == "seed"
         }
-        where = "/".join(self.environment.get(key, "") for key in _PLACE)
+        where = "/".join(self.environment.get(key, "") for key in PLACE_VARIABLES)
         path = self._state / "seeds.json"
         loaded = json.loads(path.read_text()) if path.is_file() else {}
         if force or loaded.get(where) != seeds:
@@ -259,10 +260,6 @@ class Dbt:
                 _results(outcome.result),
             )
         return outcome.result
-
-
-# What tells one warehouse from another, among the variables of the profile.
-_PLACE = ("HEADRACE_PG_HOST", "HEADRACE_PG_PORT", "HEADRACE_PG_DATABASE", "HEADRACE_SCHEMA")
 
 
 def profiles_directory(project: Path) -> Path:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from dagster_project.core.errors import ConfigurationError, HeadraceError, WarehouseError
+from dagster_project.core.warehouse import PostgresWarehouse
 
 if TYPE_CHECKING:
     from dagster_project.core.build import Headrace
-    from dagster_project.core.warehouse import PostgresWarehouse
 
 _MOST_ROWS = 1_000
 _SECONDS = 30
@@ -106,6 +106,11 @@ class Metrics:
             raise ConfigurationError(f"Name a metric, and a limit of 1 to {_MOST_ROWS} rows.")
         # First, since where nothing answers there is no need to load MetricFlow.
         warehouse = self._headrace.warehouse
+        if not isinstance(warehouse, PostgresWarehouse):
+            raise ConfigurationError(
+                "Values of metrics are asked of Postgres alone, and the warehouse is another: use "
+                "`headrace mf query`."
+            )
         return _run(warehouse, self._sql(metrics, by, start, end, limit))
 
     def _sql(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from dagster_project.core.errors import ConfigurationError
+from dagster_project.core.profile import BigQueryPlace
 
 _HERE = Path(__file__).resolve().parents[1]
 # In a clone the dbt package stands beside this one; a wheel carries it inside.
@@ -21,6 +23,8 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _INT8 = "onnx-int8"
 _BACKENDS = ("onnx", _INT8, "torch")
 VECTOR_INDEXES = ("auto", "exact", "ivf_rq", "ivf_hnsw_sq")
+_WAREHOUSES = ("postgres", "bigquery")
+_METRICS = ("ndcg_at_10", "recall_at_5", "recall_at_10", "mrr_at_10")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ class Settings:
         metric_access: principals who may see the values of metrics; admins may.
         vector_index: ``auto``, ``exact``, ``ivf_rq`` or ``ivf_hnsw_sq``.
         vector_index_rows: rows from which there is a vector index; below, a search compares all.
+        bigquery: where BigQuery is the warehouse; None where Postgres is.
+        eval_metric: what the gold sets are judged by: ``ndcg_at_10``, ``recall_at_5`` ….
+        eval_margin: how much of it a version may lose and still be published, 0 to 1.
     """
 
     home: Path
@@ -63,19 +70,30 @@ class Settings:
     metric_access: tuple[str, ...] = ()
     vector_index: str = "auto"
     vector_index_rows: int = 50_000
+    bigquery: BigQueryPlace | None = None
+    eval_metric: str = "ndcg_at_10"
+    eval_margin: float = 0.05
 
     @classmethod
-    def load(cls, home: Path | None = None) -> Settings:
+    def load(
+        cls, home: Path | None = None, environment: Mapping[str, str] = os.environ
+    ) -> Settings:
         """Read the settings of ``home`` (default: ``HEADRACE_HOME``, else ``.headrace`` here).
+
+        Args:
+            home: the directory.
+            environment: what comes before the settings that the home keeps.
 
         Raises:
             ConfigurationError: a setting that cannot be used, with the place it came from.
         """
-        home = (home or Path(os.environ.get("HEADRACE_HOME") or ".headrace")).expanduser().resolve()
+        home = (
+            (home or Path(environment.get("HEADRACE_HOME") or ".headrace")).expanduser().resolve()
+        )
         saved = _read_config(home)
 
         def setting(name: str, default: str) -> str:
-            return os.environ.get(f"HEADRACE_{name.upper()}") or saved.get(name) or default
+            return environment.get(f"HEADRACE_{name.upper()}") or saved.get(name) or default
 
         dbt_project = Path(setting("dbt_project", str(PACKAGE_PROJECT))).expanduser().resolve()
         if not (dbt_project / "dbt_project.yml").is_file():
@@ -88,6 +106,8 @@ class Settings:
             setting("embedding_backend", _BACKENDS[0]),
             _BACKENDS,
         )
+        warehouse = _one_of("HEADRACE_WAREHOUSE", setting("warehouse", _WAREHOUSES[0]), _WAREHOUSES)
+        token = environment.get("DBT_ENV_SECRET_HEADRACE_BQ_TOKEN", "")
         return cls(
             home=home,
             dbt_project=dbt_project,
@@ -112,6 +132,11 @@ class Settings:
             vector_index_rows=_count(
                 "HEADRACE_VECTOR_INDEX_ROWS", setting("vector_index_rows", "50000")
             ),
+            bigquery=BigQueryPlace.load(setting, token) if warehouse == "bigquery" else None,
+            eval_metric=_one_of(
+                "HEADRACE_EVAL_METRIC", setting("eval_metric", _METRICS[0]), _METRICS
+            ),
+            eval_margin=_number("HEADRACE_EVAL_MARGIN", setting("eval_margin", "0.05"), most=1.0),
         )
 
     @property
@@ -159,13 +184,14 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _number(name: str, value: str, unit: str = "") -> float:
+def _number(name: str, value: str, unit: str = "", most: float = sys.float_info.max) -> float:
     try:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ConfigurationError(f"{name} is {value!r}: give a number{unit}, 0 or more.")
+    if not 0 <= number <= most:
+        bound = "0 or more" if most == sys.float_info.max else f"from 0 to {most:g}, such as 0.05"
+        raise ConfigurationError(f"{name} is {value!r}: give a number{unit}, {bound}.")
     return number
 
 
@@ -182,29 +208,3 @@ def _read_config(home: Path) -> dict[str, str]:
     if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
         raise ConfigurationError(f"{path} must be an object of text values: mend it or delete it.")
     return content
-
-
-def postgres_environment(url: str, schema: str) -> dict[str, str]:
-    """The environment that dbt's ``profiles.yml`` reads, for the Postgres at ``url``.
-
-    Raises:
-        ConfigurationError: the URL is not ``postgresql://user:password@host:port/database``.
-    """
-    parts = urlsplit(url)
-    if (
-        parts.scheme not in {"postgres", "postgresql"}
-        or not parts.hostname
-        or not parts.path.strip("/")
-    ):
-        raise ConfigurationError(
-            "HEADRACE_POSTGRES_URL must look like postgresql://user:password@host:5432/database "
-            "(the value is not shown here, since it may hold a password)."
-        )
-    return {
-        "HEADRACE_PG_HOST": parts.hostname,
-        "HEADRACE_PG_PORT": str(parts.port or 5432),
-        "HEADRACE_PG_USER": unquote(parts.username or ""),
-        "DBT_ENV_SECRET_HEADRACE_PG_PASSWORD": unquote(parts.password or ""),
-        "HEADRACE_PG_DATABASE": unquote(parts.path.strip("/")),
-        "HEADRACE_SCHEMA": schema,
-    }

@@ -17,7 +17,7 @@ from dagster_project.core.compare import compare
 from dagster_project.core.embedding import Embedder, Embeddings
 from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.index import VectorIndex, index_schema
-from dagster_project.core.warehouse import KEY_SCHEMA, LedgerRow, PostgresWarehouse, Refusal
+from dagster_project.core.warehouse import KEY_SCHEMA, LedgerRow, Refusal, Warehouse
 
 # Rows looked up, embedded and written at a time: bounds memory, and what a crash can undo.
 BATCH_ROWS = 4_096
@@ -78,7 +78,7 @@ Progress = Callable[[int, int], None]
 
 
 def sync(
-    warehouse: PostgresWarehouse,
+    warehouse: Warehouse,
     index: VectorIndex,
     embedder: Embedder,
     progress: Progress = lambda done, total: None,
@@ -136,7 +136,7 @@ def _unwritable(index: VectorIndex, error: RuntimeError) -> VectorStoreError:
 class _Sync:
     def __init__(
         self,
-        warehouse: PostgresWarehouse,
+        warehouse: Warehouse,
         index: VectorIndex,
         embedder: Embedder,
         progress: Progress,

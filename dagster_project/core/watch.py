@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from dagster_project.core.warehouse import PostgresWarehouse
-from dagster_project.core.warehouse.marks import SourceTable
+from dagster_project.core.warehouse import SourceTable, Warehouse
 
 # A change that no cheap sign gives away is found within this.
 FULL_LOOK_SECONDS = 60.0
@@ -27,14 +26,16 @@ class Watch:
     What was seen is written by the batch that published it, never by the one that asks for it.
     """
 
-    def __init__(self, warehouse: PostgresWarehouse, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, warehouse: Warehouse, manifest: Mapping[str, Any]) -> None:
         """Take the warehouse and dbt's manifest, as `manifest.json` has it."""
         self._warehouse = warehouse
         self._manifest = manifest
         self._last_full = 0.0
-        above = _closure([_chunks(manifest)], manifest["parent_map"])
+        above = _closure([_key(manifest, "rag__chunks")], manifest["parent_map"])
         self.tables = [
-            SourceTable(unique_id, source["schema"], source["identifier"])
+            SourceTable(
+                unique_id, source["schema"], source["identifier"], source.get("database") or ""
+            )
             for unique_id, source in sorted(manifest["sources"].items())
             if unique_id in above
         ]
@@ -113,6 +114,18 @@ class Watch:
         }
         return sorted(models | {"rag__documents", "rag__chunks"})
 
+    def document_models(self, sources: Iterable[str]) -> list[str]:
+        """Names of the document models that some sources change; none where they may change all.
+
+        The clock changes the state of any document.
+        """
+        sources = set(sources)
+        if CLOCK in sources:
+            return []
+        below = _closure(sources, self._manifest["child_map"])
+        united = self._manifest["parent_map"][_key(self._manifest, "rag__incoming")]
+        return sorted(self._manifest["nodes"][key]["name"] for key in below.intersection(united))
+
 
 def _today() -> str:
     return f"{datetime.now(timezone.utc):%Y-%m-%d}"
@@ -138,7 +151,5 @@ def _closure(start: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[st
     return found
 
 
-def _chunks(manifest: Mapping[str, Any]) -> str:
-    return next(
-        str(key) for key, node in manifest["nodes"].items() if node["name"] == "rag__chunks"
-    )
+def _key(manifest: Mapping[str, Any], model: str) -> str:
+    return next(str(key) for key, node in manifest["nodes"].items() if node["name"] == model)

@@ -45,14 +45,7 @@ def generate(
         ConfigurationError: a scale of nought or less, a ``now`` without time zone, or a damaged
             file of the text library.
     """
-    if not scale > 0:
-        raise ConfigurationError(
-            f"The scale must be more than 0, not {scale}: 1 is the usual size."
-        )
-    now = (now or datetime.now(timezone.utc)).replace(microsecond=0)
-    if now.tzinfo is None:
-        raise ConfigurationError(f"now is {now}, without time zone: give it one, such as UTC.")
-    tables = _tables(random.Random(seed), scale, now.astimezone(timezone.utc))
+    tables = make_tables(seed=seed, scale=scale, now=now)
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute((HERE / "schema.sql").read_bytes())
         for table, rows in tables.items():
@@ -61,8 +54,23 @@ def generate(
     return {table: len(rows) for table, rows in tables.items()}
 
 
-def _tables(rng: random.Random, scale: float, now: datetime) -> dict[str, Sequence[NamedTuple]]:
-    """All rows by table, in an order that satisfies the foreign keys."""
+def make_tables(
+    *, seed: int = 7, scale: float = 1.0, now: datetime | None = None
+) -> dict[str, Sequence[NamedTuple]]:
+    """All rows by table, in an order that satisfies the foreign keys; arguments as `generate`'s.
+
+    Raises:
+        ConfigurationError: a scale of nought or less, a ``now`` without time zone, or a damaged
+            file of the text library.
+    """
+    if not scale > 0:
+        raise ConfigurationError(
+            f"The scale must be more than 0, not {scale}: 1 is the usual size."
+        )
+    now = (now or datetime.now(timezone.utc)).replace(microsecond=0)
+    if now.tzinfo is None:
+        raise ConfigurationError(f"now is {now}, without time zone: give it one, such as UTC.")
+    now, rng = now.astimezone(timezone.utc), random.Random(seed)
     accounts = make_accounts(rng, max(1, round(CUSTOMERS * scale)), now)
     tickets, comments = make_tickets(rng, max(1, round(TICKETS * scale)), accounts, now)
     docs, policies = load_documents(now)

@@ -100,10 +100,15 @@ class Project:
         """Every seed, model, snapshot and data test, each after those that it reads."""
         return list(_nodes(self._manifest()))
 
-    def compile(self) -> list[Node]:
-        """The nodes, with the SQL that dbt would run now."""
-        self.dbt("compile")
+    def compile(self, variables: Mapping[str, object] | None = None) -> list[Node]:
+        """The nodes, with the SQL that dbt would run now, with some vars."""
+        self.dbt("compile", "--vars", json.dumps(variables or {}))
         return self.nodes()
+
+    def last_statement(self, model: str) -> str:
+        """What dbt last ran to write a model's rows, such as the merge of an incremental one."""
+        (path,) = (self._folder / "target" / "run").glob(f"**/{model}.sql")
+        return path.read_text()
 
     def dbt(self, *arguments: str) -> str:
         """Run a dbt command in the project and give its output.

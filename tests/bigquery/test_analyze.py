@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from .emulator import Emulator
 from .zetasql_judge import Judge, RefusedSQL, Schema
 
 DATASET = "headrace"
+SINCE = "2026-01-02 00:00:00+00"
 # Tables that the package reads where they exist, each in the shape of the model that reads it.
 OPTIONAL_SOURCES = {
     "headrace_ops.raw_documents": "doc_ingested",
@@ -64,13 +66,13 @@ def first_run(project: Project, given_schemas: dict[str, Schema]) -> Judgement:
 
 
 @pytest.fixture(scope="module")
-def later_run(
+def later_tables(
     project: Project,
     given_schemas: dict[str, Schema],
     first_run: Judgement,
     bigquery_emulator: Emulator,
-) -> Judgement:
-    """The project as it compiles when every table exists: the incremental branches."""
+) -> dict[str, Schema]:
+    """The given schemas, and those of the tables that a later run finds, which are made, empty."""
     assert not first_run.failures, "the first run says why"
     schemas = dict(given_schemas)
     for source in project.sources():
@@ -83,7 +85,32 @@ def later_run(
         if node.materialized == "incremental":
             create_table(bigquery_emulator, node.relation, first_run.schemas[node.name])
             schemas[node.relation] = first_run.schemas[node.name]
-    return judge_nodes(project.compile(), schemas)
+    return schemas
+
+
+@pytest.fixture(scope="module")
+def later_run(project: Project, later_tables: dict[str, Schema]) -> Judgement:
+    """The project as it compiles when every table exists: the incremental branches."""
+    return judge_nodes(project.compile(), later_tables)
+
+
+@pytest.fixture(scope="module")
+def micro_batch(
+    project: Project,
+    later_tables: dict[str, Schema],
+    later_run: Judgement,
+    bigquery_emulator: Emulator,
+) -> Judgement:
+    """The project as a micro-batch compiles it, where one document changed."""
+    (changes,) = (node.relation for node in project.nodes() if node.name == "rag__changes")
+    create_table(bigquery_emulator, changes, later_run.schemas["rag__changes"])
+    documents = changes.replace("rag__changes", "rag__documents")
+    bigquery_emulator.query(
+        f"insert into `{changes}` (document_id, title) values ('it\\'s', 'One');"
+        f"insert into `{documents}` (document_id, document_bucket, batch_id) values ('d', 7, 1)"
+    )
+    variables = {"headrace_batch_models": ["doc_product_docs"], "headrace_batch_since": SINCE}
+    return judge_nodes(project.compile(variables), later_tables)
 
 
 def test_the_first_run_is_bigquery_sql(first_run: Judgement) -> None:
@@ -97,6 +124,18 @@ def test_later_runs_are_bigquery_sql(first_run: Judgement, later_run: Judgement)
     for name in ("rag__documents", "rag__chunks", *OPTIONAL_SOURCES.values()):
         assert later_run.sql[name] != first_run.sql[name], name
     assert later_run.schemas == first_run.schemas
+
+
+def test_a_micro_batch_is_bigquery_sql_that_prunes(micro_batch: Judgement) -> None:
+    assert not micro_batch.failures, "\n\n".join(["", *micro_batch.failures])
+    changes = micro_batch.sql["rag__changes"]
+    # Keys and rows, of the model below the source that changed and of no other.
+    assert changes.count(f"source_updated_at >= cast('{SINCE}' as timestamp)") == 2
+    assert "doc_policies" not in changes
+    ids = r"stored\.document_bucket in \(\d+\)\s+and stored\.document_id in \('it\\'s'\)"
+    assert re.search(ids, micro_batch.sql["rag__documents"])
+    # What is to be cut, and its chunks.
+    assert micro_batch.sql["rag__chunks"].count("document_bucket in (7)") == 2
 
 
 def test_a_refused_model_is_named_with_its_place(given_schemas: dict[str, Schema]) -> None:

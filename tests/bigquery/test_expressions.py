@@ -93,6 +93,8 @@ NO_NULLS = {"x": TEXT, "y": TEXT}
 AMOUNT = st.integers(0, 10**9)
 EXPRESSIONS = [
     Expression("headrace.hash('x')", X),
+    Expression("headrace.document_bucket('x')", X),
+    Expression('headrace.text_literal("it\'s  a\\nback\\\\slash")'),
     Expression("headrace.normalize_text('x')", X),
     Expression("headrace.hash(headrace.normalize_text('x'))", X),
     Expression("headrace.joined(['x', 'y'])", XY, NO_NULLS),

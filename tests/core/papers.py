@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import docx
+import psycopg
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
@@ -118,7 +119,7 @@ def write_docx(path: Path | io.BytesIO, number: int, extra: Sequence[str] = ()) 
 
 def raw_rows(headrace: Headrace, source: str) -> dict[str, tuple[Any, ...]]:
     """The rows of a source in raw_documents, by document_id."""
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         rows = connection.execute(
             "select * from headrace_ops.raw_documents where source_name = %s", (source,)
         ).fetchall()
@@ -127,7 +128,7 @@ def raw_rows(headrace: Headrace, source: str) -> dict[str, tuple[Any, ...]]:
 
 def bodies(headrace: Headrace, source: str) -> dict[str, str]:
     """The texts of a source in raw_documents, by document_id."""
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         return dict(
             connection.execute(
                 "select document_id, body from headrace_ops.raw_documents where source_name = %s",
@@ -138,7 +139,7 @@ def bodies(headrace: Headrace, source: str) -> dict[str, str]:
 
 def quarantine(headrace: Headrace, source: str) -> dict[str, str]:
     """The reasons of what an ingest of a source refused, by document_id."""
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         return dict(
             connection.execute(
                 "select document_id, reason from headrace_ops.quarantine where found_in = %s",

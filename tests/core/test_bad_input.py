@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+import psycopg
 import pytest
 
 from dagster_project.core.build import Headrace
-from dagster_project.core.warehouse import PostgresWarehouse
 
 SENTENCE = "Shifts that overlap are refused, and the manager is told which. "
 BODIES = {
@@ -36,15 +36,16 @@ REFUSED = {
 @pytest.fixture(scope="module")
 def built(headrace: Headrace) -> Headrace:
     bodies = BODIES | {key: body for key, (body, _) in REFUSED.items()}
-    _load(headrace.warehouse, bodies)
+    headrace.warehouse.prepare()
+    _load(headrace.postgres_url, bodies)
     headrace.build()
     return headrace
 
 
-def _load(warehouse: PostgresWarehouse, bodies: dict[str, str]) -> None:
+def _load(url: str, bodies: dict[str, str]) -> None:
     rows = [(key, key, body, ["everyone"]) for key, body in bodies.items()]
     rows.append(("nobody", "nobody", "Text that nobody may read.", []))
-    with warehouse.connect() as connection, connection.cursor() as cursor:
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.executemany(
             "insert into headrace_ops.raw_documents (document_id, source_name, doc_type, title, "
             "body, access, payload, source_updated_at) "
@@ -69,7 +70,7 @@ def test_every_document_with_text_is_indexed_whole(built: Headrace) -> None:
 
 
 def test_every_chunk_is_within_the_budget(built: Headrace) -> None:
-    with built.warehouse.connect() as connection:
+    with psycopg.connect(built.postgres_url) as connection:
         row = connection.execute(
             "select min(approx_tokens), max(approx_tokens), bool_and(chunk_text <> ''), "
             "bool_and(header_length < length(chunk_text)) from headrace.rag__chunks"
@@ -81,8 +82,9 @@ def test_every_chunk_is_within_the_budget(built: Headrace) -> None:
 
 
 def test_every_other_document_is_set_aside_with_a_reason(built: Headrace) -> None:
-    with built.warehouse.connect() as connection:
-        found = dict(connection.execute("select document_id, reason from headrace.rag__quarantine"))
+    with psycopg.connect(built.postgres_url) as connection:
+        rows = connection.execute("select document_id, reason from headrace.rag__quarantine")
+        found: dict[str, str] = dict(rows.fetchall())
     nobody = found.pop("nobody")
     assert nobody.startswith("access names nobody")
     assert found == {key: reason for key, (_, reason) in REFUSED.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from dagster_project.core.build import Headrace
@@ -58,7 +59,7 @@ def test_what_is_ingested_is_indexed_without_loss(headrace: Headrace, folder: Pa
         texts[row["document_id"]] = texts.get(row["document_id"], "") + row["text"]
     for name, body in HOSTILE.items():
         assert _squeezed(texts[f"test:{name}"]) == _squeezed(body)
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         refused = connection.execute("select document_id from headrace.rag__quarantine").fetchall()
     assert refused == [("test:empty.md",)]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from dagster_project.core.build import Headrace, NotPublishedError
@@ -117,11 +118,11 @@ def built(headrace: Headrace, folder: Path) -> Headrace:
 def tables(built: Headrace) -> Iterator[Headrace]:
     """The models, which are afterwards as they were."""
     models = ("rag__documents", "rag__chunks")
-    with built.warehouse.connect() as connection:
+    with psycopg.connect(built.postgres_url) as connection:
         for model in models:
             connection.execute(f"create table saved_{model} as table headrace.{model}")
     yield built
-    with built.warehouse.connect() as connection:
+    with psycopg.connect(built.postgres_url) as connection:
         for model in models:
             connection.execute(f"truncate headrace.{model}")
             connection.execute(f"insert into headrace.{model} select * from saved_{model}")
@@ -129,7 +130,7 @@ def tables(built: Headrace) -> Iterator[Headrace]:
 
 
 def plant(headrace: Headrace, model: str, fault: str) -> None:
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         connection.execute(f"update headrace.{model} set {fault}")
 
 
@@ -166,7 +167,7 @@ def test_a_fault_is_seen_and_nothing_else(
     # No more, so the fault of the test before is gone now that it is mended.
     assert found.figures["failed"] == 1, found.reason
     assert 1 <= len(found.samples) <= 5
-    with tables.warehouse.connect() as connection:
+    with psycopg.connect(tables.postgres_url) as connection:
         ids = connection.execute(f"select {key} from headrace.{model}").fetchall()
     assert {(row[key],) for row in found.samples} <= set(ids)
 

@@ -7,6 +7,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.rows import dict_row
 
@@ -51,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _rows(headrace: Headrace) -> dict[str, dict[str, Any]]:
     with (
-        headrace.warehouse.connect() as connection,
+        psycopg.connect(headrace.postgres_url) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
     ):
         rows = cursor.execute("select * from headrace_ops.raw_documents").fetchall()
@@ -139,7 +140,7 @@ def test_an_unreadable_file_is_set_aside_and_its_document_stays(
 
 
 def _quarantine(headrace: Headrace) -> list[tuple[str, str, str]]:
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         return connection.execute(
             "select found_in, document_id, reason from headrace_ops.quarantine"
         ).fetchall()

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import fsspec
+import psycopg
 import pytest
 
 from dagster_project.core.build import Headrace
@@ -179,7 +180,7 @@ def test_a_page_without_a_main_element_loses_its_menus() -> None:
 
 
 def test_facts_of_a_file_stand_in_the_payload(headrace: Headrace) -> None:
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         (payload,) = connection.execute(
             "select payload from headrace_ops.raw_documents where document_id = %s",
             ("papers:manual0.pdf",),

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from reportlab.pdfgen import canvas
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import ConfigurationError
@@ -47,11 +49,13 @@ def _with(docx: bytes, name: str, data: bytes) -> bytes:
         return _zip({n: archive.read(n) for n in archive.namelist()} | {name: data})
 
 
-def _pdf_of(stream: bytes, filters: str = "/FlateDecode") -> bytes:
-    """A PDF of one page with this content stream."""
+def _pdf_of(
+    stream: bytes, filters: str = "/FlateDecode", pages: bytes = b"/Kids[3 0 R]/Count 1"
+) -> bytes:
+    """A PDF of one page with this content stream, and a tree of pages."""
     parts = [
         b"<</Type/Catalog/Pages 2 0 R>>",
-        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Pages%s>>" % pages,
         b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R"
         b"/Resources<</Font<</F1 5 0 R>>>>>>",
         b"<</Length %d/Filter[%s]>>stream\n%s\nendstream" % (len(stream), filters.encode(), stream),
@@ -65,6 +69,15 @@ def _pdf_of(stream: bytes, filters: str = "/FlateDecode") -> bytes:
     made += b"xref\n0 %d\n0000000000 65535 f \n" % (len(parts) + 1)
     made += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     return made + b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(parts) + 1, xref)
+
+
+def _scanned() -> bytes:
+    """A PDF whose only page is a picture."""
+    target = io.BytesIO()
+    page = canvas.Canvas(target)
+    page.drawInlineImage(Image.effect_noise((400, 500), 60), 50, 50, 500, 700)
+    page.save()
+    return target.getvalue()
 
 
 def _zeros(megabytes: int) -> bytes:
@@ -124,6 +137,9 @@ def _specials(docx: bytes) -> dict[str, tuple[bytes, str]]:
         "deep.docx": (_with(docx, "word/document.xml", deep_xml), ""),
         "other.docx": (_zip({"a.txt": b"text"}), "no Word document"),
         "bomb.pdf": (_pdf_of(_zeros(2_500)), "more memory"),
+        "scanned.pdf": (_scanned(), "only pictures of pages"),
+        "no-pages.pdf": (_pdf_of(zlib.compress(b""), pages=b"/Kids[]/Count 0"), ""),
+        "circle.pdf": (_pdf_of(zlib.compress(b""), pages=b"/Kids[2 0 R]/Count 1"), ""),
         "no-text.pdf": (_pdf_of(zlib.compress(b"0 0 m 1 1 l S")), "it has no text"),
         "damaged.pdf": (_pdf_of(zlib.compress(b"BT /F1 12 Tf (a) Tj ET" * 900)[:60]), "damaged"),
         "encrypted.pdf": (pdf(encrypt="secret"), "encrypted"),
@@ -142,6 +158,8 @@ def _specials(docx: bytes) -> dict[str, tuple[bytes, str]]:
         "latin.html": ("<p>caf\xe9</p>".encode("latin-1") * 50, "not UTF-8 at byte 6"),
         "deep.html": (b"<div>" * 30_000 + b"text", "nested too deeply"),
         "huge.txt": (b"some text " * 1_300_000, "HEADRACE_MAX_FILE_MB"),
+        "zeros.md": (bytes(5_000), "nothing but zeros"),
+        "zeros.html": (bytes(5_000), "nothing but zeros"),
         "only-script.html": (b"<body><script>1</script></body>", "no text outside"),
     }
 
@@ -158,6 +176,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"mutant{number}.{suffix}").write_bytes(mutate(bases[suffix], chance))
     for name, (data, _) in _specials(docx).items():
         (folder / name).write_bytes(data)
+    # It takes no room on the disk, and would take all of the memory.
+    with (folder / "sparse.pdf").open("wb") as sparse:
+        sparse.write(b"%PDF-1.7\n")
+        sparse.truncate(500_000_000)
     for suffix, data in bases.items():
         (folder / f"good.{suffix}").write_bytes(data)
     return folder
@@ -190,9 +212,10 @@ def test_each_file_is_loaded_or_refused_with_a_reason(
     headrace: Headrace, folder: Path, tmp_path: Path
 ) -> None:
     reasons = {name: reason for name, (_, reason) in _specials(_docx()).items()}
-    reasons |= _entangle(folder, tmp_path)
+    reasons |= _entangle(folder, tmp_path) | {"sparse.pdf": "HEADRACE_MAX_FILE_MB"}
     files = [path for path in folder.rglob("*") if not path.is_dir()]
-    assert len(files) >= 490
+    hostile = [path for path in files if not path.name.startswith("good.")]
+    assert len(hostile) >= 500
     limits = Limits(size=12_000_000, processes=2)
     report = ingest_files(headrace.warehouse, str(folder), "hostile", limits)
     loaded, refused = bodies(headrace, "hostile"), quarantine(headrace, "hostile")

@@ -96,7 +96,7 @@ def test_only_the_newest_version_answers_and_the_one_before_comes_back_stale(
     library.policy(2024, 14, "2027-01-01")
     library.build()
     assert library.answers() == {"refund-2024.md": "active"}
-    with library.headrace.warehouse.connect() as connection:
+    with psycopg.connect(library.headrace.postgres_url) as connection:
         [replaced] = connection.execute(
             f"select superseded_by from {library.headrace.settings.schema}.rag__documents "
             "where lifecycle_state = 'superseded'"
@@ -144,13 +144,13 @@ def test_a_policy_with_an_unknown_word_is_explained(library: Library) -> None:
 def _planted(library: Library, *statements: str) -> Iterator[None]:
     """Rows changed behind dbt's back, and put back."""
     schema = library.headrace.settings.schema
-    with library.headrace.warehouse.connect() as connection:
+    with psycopg.connect(library.headrace.postgres_url) as connection:
         connection.execute(f"create table keep as table {schema}.rag__documents")
         connection.execute(f"create table keep_conflicts as table {schema}.rag__conflicts")
         for statement in statements:
             connection.execute(statement.replace("DOCUMENTS", f"{schema}.rag__documents"))
     yield
-    with library.headrace.warehouse.connect() as connection:
+    with psycopg.connect(library.headrace.postgres_url) as connection:
         for model, kept in (("rag__documents", "keep"), ("rag__conflicts", "keep_conflicts")):
             connection.execute(f"truncate {schema}.{model}")
             connection.execute(f"insert into {schema}.{model} table {kept}")

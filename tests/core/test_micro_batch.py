@@ -27,7 +27,7 @@ def built(headrace: Headrace) -> Headrace:
 
 def _write(headrace: Headrace, numbers: Any, text: str, updated: str = "now") -> None:  # noqa: ANN401
     headrace.warehouse.prepare()
-    with headrace.warehouse.connect() as connection, connection.cursor() as cursor:
+    with psycopg.connect(headrace.postgres_url) as connection, connection.cursor() as cursor:
         cursor.executemany(
             "insert into headrace_ops.raw_documents (document_id, source_name, doc_type, title, "
             "body, access, payload, source_updated_at) values (%s, 'app', 'note', %s, %s, "
@@ -39,7 +39,7 @@ def _write(headrace: Headrace, numbers: Any, text: str, updated: str = "now") ->
 
 def _query(headrace: Headrace, query: str) -> list[dict[str, Any]]:
     with (
-        headrace.warehouse.connect() as connection,
+        psycopg.connect(headrace.postgres_url) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
     ):
         return cursor.execute(query).fetchall()
@@ -58,7 +58,8 @@ def test_a_change_reaches_readers_by_the_models_it_concerns(built: Headrace) -> 
     sources = built.watch.changed()
     assert sources == [RAW]
     report = built.micro_batch(sources)
-    assert {key.rsplit(".", 1)[1] for key in report.dbt} == {"rag__documents", "rag__chunks"}
+    models = {key.rsplit(".", 1)[1] for key in report.dbt}
+    assert models == {"rag__changes", "rag__documents", "rag__chunks"}
     assert (report.sync.changed, report.sync.embedded, report.more) == (1, 1, False)
     assert _live(built)["n:7"] == "Note 7 says something new."
     assert built.watch.changed() == []
@@ -66,7 +67,7 @@ def test_a_change_reaches_readers_by_the_models_it_concerns(built: Headrace) -> 
 
 
 def test_a_hard_delete_reaches_readers(built: Headrace) -> None:
-    with built.warehouse.connect() as connection:
+    with psycopg.connect(built.postgres_url) as connection:
         connection.execute("delete from headrace_ops.raw_documents where document_id = 'n:8'")
     report = built.micro_batch(built.watch.changed())
     assert (report.sync.deleted, report.sync.embedded) == (1, 0)
@@ -139,7 +140,7 @@ def test_the_lag_is_measured_and_first_loads_are_left_out(built: Headrace) -> No
 
 def test_a_poisoned_document_blocks_no_other(built: Headrace) -> None:
     _write(built, [30], "good")
-    with built.warehouse.connect() as connection:
+    with psycopg.connect(built.postgres_url) as connection:
         connection.execute(
             "update headrace_ops.raw_documents set access = '{}' where document_id = 'n:31'"
         )
@@ -148,7 +149,7 @@ def test_a_poisoned_document_blocks_no_other(built: Headrace) -> None:
     assert "n:31" not in _live(built)
     refused = _query(built, "select document_id from headrace.rag__quarantine")
     assert [row["document_id"] for row in refused] == ["n:31"]
-    with built.warehouse.connect() as connection:
+    with psycopg.connect(built.postgres_url) as connection:
         connection.execute(
             "update headrace_ops.raw_documents set access = '{everyone}' where document_id = 'n:31'"
         )
@@ -177,7 +178,7 @@ def test_a_batch_that_fails_is_still_to_do(built: Headrace, tmp_path: Path) -> N
 
 def test_documents_that_are_described_anew_hold_up_no_text(built: Headrace) -> None:
     _write(built, [1], "an edit before them", "2026-02-01")
-    with built.warehouse.connect() as connection:
+    with psycopg.connect(built.postgres_url) as connection:
         connection.execute(
             'update headrace_ops.raw_documents set payload = \'{"status": "moved"}\', '
             "source_updated_at = '2026-02-02' where document_id like 'n:1__'"

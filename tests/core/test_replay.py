@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from dagster_project.core.build import Headrace
@@ -89,7 +90,7 @@ def _lossless(headrace: Headrace) -> None:
     texts: dict[str, str] = {}
     for row in headrace.index.dump():
         texts[row["document_id"]] = texts.get(row["document_id"], "") + row["text"]
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         bodies = connection.execute(
             "select document_id, body from headrace.rag__documents"
         ).fetchall()
@@ -100,7 +101,7 @@ def _lossless(headrace: Headrace) -> None:
 
 def _within_the_model(headrace: Headrace) -> None:
     model = SentenceTransformerEmbedder("all-MiniLM-L6-v2")
-    with headrace.warehouse.connect() as connection:
+    with psycopg.connect(headrace.postgres_url) as connection:
         rows = connection.execute(
             "select chunk_text, approx_tokens from headrace.rag__chunks"
         ).fetchall()

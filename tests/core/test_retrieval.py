@@ -200,7 +200,8 @@ def test_a_retriever_follows_what_is_published_and_nothing_else(tmp_path: Path) 
     index = headrace.live_index
     index.delete(["first#0"])
     assert [hit.document_id for hit in retriever.search("note")] == ["first"]
-    newest = Retriever(headrace, Principals.of(), published=False)
+    live = headrace.live_generation
+    newest = Retriever(headrace, Principals.of(), generation=live, version=index.version)
     assert newest.search("note") == []
     index.publish()
     assert retriever.search("note") == []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lancedb
+import psycopg
 import pytest
 
 from dagster_project.core.build import Headrace
@@ -69,7 +70,7 @@ class Desk:
         return {row["document_id"] for row in self.headrace.index.dump()}
 
     def quarantine(self) -> list[tuple[str, str]]:
-        with self.headrace.warehouse.connect() as connection:
+        with psycopg.connect(self.headrace.postgres_url) as connection:
             return connection.execute(
                 "select document_id, reason from headrace.rag__quarantine order by 1"
             ).fetchall()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lancedb
+import psycopg
 import pytest
 from psycopg.rows import dict_row
 
@@ -25,7 +26,7 @@ def desk(headrace: Headrace, tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 def _ledger(desk: Desk) -> list[dict[str, Any]]:
     with (
-        desk.headrace.warehouse.connect() as connection,
+        psycopg.connect(desk.headrace.postgres_url) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
     ):
         return cursor.execute("select * from headrace_ops.sync_ledger order by batch_id").fetchall()
@@ -49,7 +50,7 @@ def test_a_batch_has_a_row_in_the_ledger(desk: Desk) -> None:
     assert row["published_version"] == report.live_version
     assert row["started_at"] < row["finished_at"] < row["published_at"]
     assert f"{row['source_watermark']:%Y-%m-%d}" == "2026-01-01"
-    with desk.headrace.warehouse.connect() as connection:
+    with psycopg.connect(desk.headrace.postgres_url) as connection:
         runs = connection.execute(
             "select distinct dbt_invocation_id from headrace.rag__chunks"
         ).fetchall()
@@ -153,7 +154,7 @@ def test_the_disk_in_use_is_bounded_under_steady_change(desk: Desk) -> None:
 
 def _touch_one(desk: Desk, number: int) -> None:
     """A batch of one changed payload, as dbt would write it, without the second that dbt takes."""
-    with desk.headrace.warehouse.connect() as connection:
+    with psycopg.connect(desk.headrace.postgres_url) as connection:
         connection.execute(
             "update headrace.rag__chunks set payload = %s, row_hash = md5(%s), "
             "batch_id = (select max(batch_id) + 1 from headrace.rag__chunks) "

@@ -38,6 +38,8 @@ MANIFEST: dict[str, Any] = {
             "totals": "table",
             "unrelated": "table",
             "doc_orders": "view",
+            "doc_totals": "table",
+            "rag__incoming": "view",
             "rag__documents": "incremental",
             "rag__chunks": "incremental",
         }.items()
@@ -46,8 +48,10 @@ MANIFEST: dict[str, Any] = {
         ORDERS: ["model.shop.stg_orders", "model.shop.unrelated"],
         NOTES: ["model.shop.doc_orders"],
         "model.shop.stg_orders": ["model.shop.totals"],
-        "model.shop.totals": ["model.shop.doc_orders"],
-        "model.shop.doc_orders": ["model.shop.rag__documents"],
+        "model.shop.totals": ["model.shop.doc_orders", "model.shop.doc_totals"],
+        "model.shop.doc_totals": ["model.shop.rag__incoming"],
+        "model.shop.doc_orders": ["model.shop.rag__incoming"],
+        "model.shop.rag__incoming": ["model.shop.rag__documents"],
         "model.shop.rag__documents": ["model.shop.rag__chunks"],
     },
 }
@@ -259,6 +263,12 @@ def _bodies(url: str) -> str:
 
 
 def test_the_plan_runs_what_is_kept_between_source_and_chunks(watch: Watch) -> None:
-    assert watch.plan([ORDERS]) == ["rag__chunks", "rag__documents", "totals"]
+    assert watch.plan([ORDERS]) == ["doc_totals", "rag__chunks", "rag__documents", "totals"]
     assert watch.plan([NOTES]) == ["rag__chunks", "rag__documents"]
     assert watch.plan([CLOCK]) == ["rag__chunks", "rag__documents"]
+
+
+def test_a_batch_compares_the_document_models_below_what_changed(watch: Watch) -> None:
+    assert watch.document_models([ORDERS]) == ["doc_orders", "doc_totals"]
+    assert watch.document_models([NOTES]) == ["doc_orders"]
+    assert watch.document_models([NOTES, CLOCK]) == [], "the day may change any document's state"

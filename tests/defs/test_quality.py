@@ -9,7 +9,7 @@ import pytest
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.ingest import ingest_files
-from dagster_project.defs import index, quality, transform
+from dagster_project.defs import evals, index, quality, transform
 from dagster_project.defs.index.publishing import CHUNKS, PUBLISHED, VECTORS
 from dagster_project.resources import HeadraceResource
 
@@ -24,8 +24,12 @@ def test_an_expectation_that_fails_keeps_the_run_from_the_index(
     monkeypatch.setenv("HEADRACE_POSTGRES_URL", settings.postgres_url or "")
     monkeypatch.setenv("HEADRACE_MODEL", settings.model)
     job = dg.Definitions(
-        assets=[transform.models(transform.read_manifest(settings)), *index.assets],
-        asset_checks=[*index.checks, *quality.checks],
+        assets=[
+            transform.models(transform.read_manifest(settings)),
+            *index.assets,
+            *evals.assets,
+        ],
+        asset_checks=[*index.checks, *evals.checks, *quality.checks],
         jobs=[
             dg.define_asset_job(
                 "build", dg.AssetSelection.all() - dg.AssetSelection.groups("upkeep")
@@ -39,7 +43,10 @@ def test_an_expectation_that_fails_keeps_the_run_from_the_index(
         ingest_files(headrace.warehouse, str(tmp_path), "notes")
         return job.execute_in_process(raise_on_error=False)
 
-    assert run("en", "A shift starts on the hour.").success
+    first = run("en", "A shift starts on the hour.")
+    assert first.success
+    asked = {each.check_name: each for each in first.get_asset_check_evaluations()}
+    assert "no gold set" in str(asked["answers_the_gold_set"].metadata["reason"].value)
     version = headrace.live_index.live_version
 
     refused = run("English", "A shift starts at noon, and ends at eight.")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagster_project.core.build import Headrace, NotPublishedError
+from dagster_project.core.checks.answers import ANSWERS, good_answers
 from dagster_project.core.checks.documents import (
     AGREE,
     CHUNKS,
@@ -39,10 +40,11 @@ from dagster_project.core.errors import ConfigurationError
 GATES = (DOCUMENTS, CHUNKS, ONE_VERSION)
 # Of what dbt made, none of which keeps anything back.
 ADVICE = (OWNERS, REVIEWS, FRESH, AGREE)
-CHECKS = (COMPLETE, IN_FORCE, FITS, LAG, CURRENT, NEAREST, *GATES, *ADVICE)
+CHECKS = (COMPLETE, IN_FORCE, FITS, ANSWERS, LAG, CURRENT, NEAREST, *GATES, *ADVICE)
 
 __all__ = [
     "ADVICE",
+    "ANSWERS",
     "CHECKS",
     "CHUNKS",
     "COMPLETE",
@@ -57,6 +59,7 @@ __all__ = [
     "Finding",
     "Outcome",
     "Status",
+    "good_answers",
     "hold_back",
     "nothing_cut",
     "nothing_out_of_force",

@@ -22,7 +22,7 @@ def _meets_expectations(model: str, key: str, headrace: Headrace) -> Finding:
     in_a_day = datetime.now(UTC) + timedelta(days=1)
     found = validate(
         read_suite(model, headrace.settings.dbt_project),
-        headrace.postgres_url,
+        headrace.warehouse.engine(),
         headrace.settings.schema,
         key,
         {

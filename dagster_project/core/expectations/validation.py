@@ -43,6 +43,7 @@ from great_expectations.expectations.registry import (
 
 from dagster_project.core.errors import ConfigurationError, WarehouseError
 from dagster_project.core.expectations.suites import Expectation, Severity, Suite
+from dagster_project.core.warehouse import SqlAlchemyEngine
 
 _LIVE = {
     "type": "comparison",
@@ -95,30 +96,9 @@ class Validation:
     data_docs: Path
 
 
-def connection_string(url: str) -> str:
-    """The URL of a warehouse as SQLAlchemy takes it: `postgresql://…` or `bigquery://…`.
-
-    Raises:
-        ConfigurationError: it is of another kind.
-    """
-    scheme, _, rest = url.partition("://")
-    # The driver that the project itself uses, not the one that SQLAlchemy would choose.
-    drivers = {
-        "postgres": "postgresql+psycopg",
-        "postgresql": "postgresql+psycopg",
-        "bigquery": "bigquery",
-    }
-    if scheme not in drivers:
-        raise ConfigurationError(
-            "Expectations run on postgresql:// and bigquery:// warehouses; the URL is of another "
-            "kind (it is not shown here, since it may hold a password)."
-        )
-    return f"{drivers[scheme]}://{rest}"
-
-
 def validate(
     suite: Suite,
-    url: str,
+    engine: SqlAlchemyEngine,
     schema: str,
     key: str,
     parameters: Mapping[str, object],
@@ -128,11 +108,11 @@ def validate(
 
     Args:
         suite: what must hold.
-        url: of the warehouse.
+        engine: how SQLAlchemy opens the warehouse.
         schema: the schema (dataset) of the model.
         key: the column that names a row in samples.
         parameters: what `$PARAMETER` stands for, by name.
-        folder: where suites, results and Data Docs are kept; never the URL.
+        folder: where suites, results and Data Docs are kept; never the engine.
 
     Raises:
         ConfigurationError: an entry is not one that Great Expectations knows, or cannot be run.
@@ -143,7 +123,7 @@ def validate(
         for number, expectation in enumerate(suite.expectations)
     ]
     context = _context(folder)
-    with _table(context, suite.model, url, schema) as table:
+    with _table(context, suite.model, engine, schema) as table:
         definition = gx.ValidationDefinition(
             name=suite.model,
             data=table.add_batch_definition_whole_table(suite.model),
@@ -201,7 +181,7 @@ def _context(folder: Path) -> EphemeralDataContext:
 
 @contextmanager
 def _table(
-    context: EphemeralDataContext, model: str, url: str, schema: str
+    context: EphemeralDataContext, model: str, engine: SqlAlchemyEngine, schema: str
 ) -> Iterator[TableAsset]:
     """A model as GX reads it; its connections are closed in the end."""
     source: SQLDatasource | None = None
@@ -210,8 +190,10 @@ def _table(
             # The generic source and its schema are meant: they are the same on every warehouse.
             warnings.simplefilter("ignore", GxDatasourceWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
+            # The stub of the manager does not know `kwargs`, which the datasource has.
+            arguments: dict[str, Any] = {"kwargs": dict(engine.arguments)}
             source = context.data_sources.add_sql(
-                "warehouse", connection_string=connection_string(url)
+                "warehouse", connection_string=engine.url, **arguments
             )
             table = source.add_table_asset(model, table_name=model, schema_name=schema)
         yield table

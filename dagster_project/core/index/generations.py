@@ -39,7 +39,8 @@ class GenerationState(str, Enum):
     BUILDING = "building"  # being filled beside the live one
     LIVE = "live"  # what readers see
     PREVIOUS = "previous"  # was live; kept for rollback
-    HELD = "held"  # was rolled back: no build makes it live again, only `promote` does
+    # Was rolled back, or refused by a gold set: no build makes it live, only `promote` does.
+    HELD = "held"
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,17 @@ class VectorStore:
             )
         newest = max(previous, key=lambda generation: str(generation.promoted_at))
         return self._switch(newest.name, GenerationState.HELD)
+
+    def hold(self, name: str) -> None:
+        """Keep builds from filling a generation that readers do not see; `promote` still may.
+
+        Raises:
+            VectorStoreError: there is none of that name.
+        """
+        with self._changing():
+            generation = self.named(name)
+            if generation.state is not GenerationState.LIVE:
+                self._write([replace(generation, state=GenerationState.HELD)])
 
     def _switch(self, name: str, leaves: GenerationState) -> Generation:
         with self._changing():

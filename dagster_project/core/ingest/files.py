@@ -19,7 +19,7 @@ from dagster_project.core.ingest.load import (
 from dagster_project.core.ingest.markdown import decode, described, read_markdown
 from dagster_project.core.ingest.places import Found, list_files
 from dagster_project.core.ingest.worker import PARSE_SECONDS, ParserPool
-from dagster_project.core.warehouse import PostgresWarehouse
+from dagster_project.core.warehouse import Warehouse
 
 MOST_MB = 50
 _KINDS = {
@@ -69,7 +69,7 @@ class Limits:
 
 
 def ingest_files(
-    warehouse: PostgresWarehouse, location: str, source: str, limits: Limits | None = None
+    warehouse: Warehouse, location: str, source: str, limits: Limits | None = None
 ) -> IngestReport:
     """Make the documents of `source` those of a folder or bucket.
 
@@ -167,6 +167,9 @@ def _check_magic(data: bytes, kind: str) -> None:
     """Raise a ValueError where a file begins as another kind of file does."""
     if not data:
         raise ValueError("it is empty")
+    # What a disk that filled up or a crash leaves of a file.
+    if not data.strip(b"\x00"):
+        raise ValueError("it holds nothing but zeros: copy it again")
     holds = next((what for magic, what in _MAGIC.items() if data.startswith(magic)), None)
     own = _OWN_MAGIC.get(kind)
     if own is None and holds is None:

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
-
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.ingest.documents import Document, clean
-from dagster_project.core.warehouse import PostgresWarehouse, Refusal
+from dagster_project.core.warehouse import RAW_COLUMNS, Refusal, Warehouse
 
 
 @dataclass(frozen=True)
@@ -74,45 +72,40 @@ def check_source(source: str) -> None:
         )
 
 
-def stored_fingerprints(warehouse: PostgresWarehouse, source: str) -> dict[str, str]:
+def stored_fingerprints(warehouse: Warehouse, source: str) -> dict[str, str]:
     """What each document of a source was made of, where that was noted."""
     warehouse.prepare()
-    with warehouse.connect() as connection:
-        rows = connection.execute(
-            "select document_id, fingerprint from headrace_ops.raw_documents "
-            "where source_name = %s and fingerprint is not null",
-            (source,),
-        ).fetchall()
-    return dict(rows)
+    return warehouse.stored_fingerprints(source)
 
 
-def replace_source(warehouse: PostgresWarehouse, source: str, load: Load) -> IngestReport:
-    """Make the documents of `source` those of the load, in one transaction.
+def replace_source(warehouse: Warehouse, source: str, load: Load) -> IngestReport:
+    """Make the documents of `source` those of the load, all of them or none.
 
     Raises:
         WarehouseError: the warehouse cannot be written.
     """
     warehouse.prepare()
-    with warehouse.connect() as connection:
-        known = _known(connection, source)
-        added = [key for key in load.documents if key not in known]
-        changed = [
-            key
-            for key, document in load.documents.items()
-            if key in known and known[key][:-1] != _values(document)[:-1]
-        ]
-        stays = _Stays(load)
-        gone = [key for key in known if key not in load.documents and not stays.holds(key)]
-        _write(connection, load, [*added, *changed])
-        connection.execute(
-            "delete from headrace_ops.raw_documents where document_id = any(%s)", (gone,)
-        )
-        refused = _refuse(connection, source, load.refused)
+    known = warehouse.raw_documents(source)
+    documents = {key: _values(document) for key, document in load.documents.items()}
+    added = [key for key in documents if key not in known]
+    changed = [
+        key for key, values in documents.items() if key in known and known[key][:-1] != values[:-1]
+    ]
+    stays = _Stays(load)
+    gone = [key for key in known if key not in documents and not stays.holds(key)]
+    refused = _one_a_document(load.refused)
+    warehouse.write_raw(
+        source,
+        [documents[key] for key in (*added, *changed)],
+        {key: load.fingerprints.get(key) for key in documents},
+        gone,
+        refused,
+    )
     return IngestReport(
         added=len(added),
         changed=len(changed),
         deleted=len(gone),
-        unchanged=len(load.documents) - len(added) - len(changed) + len(load.untouched),
+        unchanged=len(documents) - len(added) - len(changed) + len(load.untouched),
         refused=refused,
         ignored=load.ignored,
     )
@@ -130,52 +123,12 @@ class _Stays:
         return key in self._keys or key.startswith(self._beginnings)
 
 
-def _known(connection: psycopg.Connection, source: str) -> dict[str, tuple[Any, ...]]:
-    columns = ", ".join(Document.__dataclass_fields__)
-    rows = connection.execute(
-        f"select {columns} from headrace_ops.raw_documents where source_name = %s",  # noqa: S608
-        (source,),
-    )
-    return {row[0]: row for row in rows}
-
-
-def _write(connection: psycopg.Connection, load: Load, keys: Iterable[str]) -> None:
-    columns = [*Document.__dataclass_fields__, "fingerprint"]
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            f"insert into headrace_ops.raw_documents ({', '.join(columns)}) "  # noqa: S608
-            f"values ({', '.join(['%s'] * len(columns))}) on conflict (document_id) do update set "
-            + ", ".join(f"{column} = excluded.{column}" for column in columns[1:]),
-            [(*_values(load.documents[key]), load.fingerprints.get(key)) for key in keys],
-        )
-        # A document may be the same though its file is another.
-        cursor.execute(
-            "update headrace_ops.raw_documents as stored set fingerprint = made.fingerprint "
-            "from unnest(%s::text[], %s::text[]) as made (document_id, fingerprint) "
-            "where stored.document_id = made.document_id "
-            "and stored.fingerprint is distinct from made.fingerprint",
-            (list(load.documents), [load.fingerprints.get(key) for key in load.documents]),
-        )
-
-
-def _refuse(
-    connection: psycopg.Connection, source: str, refused: Iterable[Refusal]
-) -> list[Refusal]:
-    """Write this load's refusals in place of the last one's; one a document."""
+def _one_a_document(refused: Iterable[Refusal]) -> list[Refusal]:
     reasons: dict[str, list[str]] = {}
     for refusal in refused:
         reasons.setdefault(refusal.document_id, []).append(refusal.reason)
-    merged = [Refusal(key, "; ".join(dict.fromkeys(said))) for key, said in reasons.items()]
-    found_in = f"ingest {source}"
-    with connection.cursor() as cursor:
-        cursor.execute("delete from headrace_ops.quarantine where found_in = %s", (found_in,))
-        cursor.executemany(
-            "insert into headrace_ops.quarantine (found_in, document_id, reason) "
-            "values (%s, %s, %s)",
-            [(found_in, refusal.document_id, refusal.reason) for refusal in merged],
-        )
-    return merged
+    return [Refusal(key, "; ".join(dict.fromkeys(said))) for key, said in reasons.items()]
 
 
 def _values(document: Document) -> tuple[Any, ...]:
-    return tuple(vars(document).values())
+    return tuple(getattr(document, name) for name in RAW_COLUMNS)

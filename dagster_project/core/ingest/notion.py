@@ -16,7 +16,7 @@ from dagster_project.core.ingest.documents import Document, new_document
 from dagster_project.core.ingest.load import IngestReport, Load, check_source, replace_source
 from dagster_project.core.ingest.markdown import decode
 from dagster_project.core.ingest.notion_api import api_documents, database_document
-from dagster_project.core.warehouse import PostgresWarehouse
+from dagster_project.core.warehouse import Warehouse
 
 _ID = re.compile(r"^(.*?)[ _-]?([0-9a-f]{32})(_all)?$")
 _PROPERTY = re.compile(r"^([^:\n|#>*`\[\]]{1,60}): ?(.*)$")
@@ -28,7 +28,7 @@ _TIMES = ("%B %d, %Y %I:%M %p", "%B %d, %Y", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%d/%
 _LINK = re.compile(r"(!?)\[([^\]\n]*)\]\((?!https?://|mailto:)([^)\n]*)\)")
 
 
-def ingest_notion(warehouse: PostgresWarehouse, export: Path, source: str) -> IngestReport:
+def ingest_notion(warehouse: Warehouse, export: Path, source: str) -> IngestReport:
     """Make the documents of `source` those of an export, or of a folder of the API's answers.
 
     A page is known by its id, so that one that is renamed or moved stays the same document. One

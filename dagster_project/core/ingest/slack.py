@@ -18,7 +18,7 @@ from dagster_project.core.ingest.archive import Export
 from dagster_project.core.ingest.documents import Document, first_words, new_document
 from dagster_project.core.ingest.load import IngestReport, Load, check_source, replace_source
 from dagster_project.core.ingest.slack_text import Names, to_markdown
-from dagster_project.core.warehouse import PostgresWarehouse
+from dagster_project.core.warehouse import Warehouse
 
 _SILENCE_SECONDS = 4 * 3600
 _MOST_MESSAGES = 40
@@ -52,7 +52,7 @@ class _Message:
 
 
 def ingest_slack(
-    warehouse: PostgresWarehouse,
+    warehouse: Warehouse,
     export: Path,
     source: str,
     workspace: str | None = None,

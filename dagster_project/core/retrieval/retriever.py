@@ -45,7 +45,7 @@ class Retriever:
         ranking: Ranking | None = None,
         reranker: Reranker | None = None,
         generation: Generation | None = None,
-        published: bool = True,
+        version: int | None = None,
     ) -> None:
         """Take who reads, and what; nothing is opened yet.
 
@@ -55,7 +55,8 @@ class Retriever:
             ranking: how answers are ordered; by the settings' weights, unless said.
             reranker: what reads the best answers again; the settings' model, unless said.
             generation: what to read, unless it is the live one.
-            published: whether to read its published version, or its newest, as an eval does.
+            version: which version of that, unless it is what is published: an eval asks one that
+                readers do not see yet.
         """
         settings = headrace.settings
         self._headrace = headrace
@@ -64,7 +65,7 @@ class Retriever:
             vector_weight=settings.vector_weight, text_weight=settings.text_weight
         )
         self._reranker = reranker
-        self._opened = Opened(headrace, generation, published=published)
+        self._opened = Opened(headrace, generation, version)
 
     def reading_as(self, principals: Principals) -> Retriever:
         """The same for another reader; what is opened and loaded is shared."""

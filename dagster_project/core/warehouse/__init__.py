@@ -1,6 +1,29 @@
 """What Headrace reads from and writes to a warehouse."""
 
-from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, KEY_SCHEMA, LedgerRow, Refusal
+from dagster_project.core.warehouse.base import Warehouse
+from dagster_project.core.warehouse.contract import (
+    CHUNK_SCHEMA,
+    KEY_SCHEMA,
+    RAW_COLUMNS,
+    Answer,
+    GoldQuestion,
+    LedgerRow,
+    Refusal,
+    SourceTable,
+    SqlAlchemyEngine,
+)
 from dagster_project.core.warehouse.postgres import PostgresWarehouse
 
-__all__ = ["CHUNK_SCHEMA", "KEY_SCHEMA", "LedgerRow", "PostgresWarehouse", "Refusal"]
+__all__ = [
+    "CHUNK_SCHEMA",
+    "KEY_SCHEMA",
+    "RAW_COLUMNS",
+    "Answer",
+    "GoldQuestion",
+    "LedgerRow",
+    "PostgresWarehouse",
+    "Refusal",
+    "SourceTable",
+    "SqlAlchemyEngine",
+    "Warehouse",
+]

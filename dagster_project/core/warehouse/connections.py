@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from dagster_project.core.errors import WarehouseError
+from dagster_project.core.warehouse.contract import SqlAlchemyEngine
 
 CONNECT_SECONDS = 10
 
@@ -110,6 +111,11 @@ class PostgresConnections:
                 self._lock_key(name),
             )
         return bool(held)
+
+    def engine(self) -> SqlAlchemyEngine:
+        """How SQLAlchemy opens the warehouse."""
+        # The driver that the project itself uses, not the one that SQLAlchemy would choose.
+        return SqlAlchemyEngine(f"postgresql+psycopg://{self._url.partition('://')[2]}")
 
     def prepare(self) -> None:
         """Create the tables that Headrace itself writes, where they are missing."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -37,6 +39,64 @@ CHUNK_SCHEMA = pa.schema(
 KEY_SCHEMA = pa.schema(
     [CHUNK_SCHEMA.field(name) for name in ("chunk_id", "content_hash", "row_hash")]
 )
+ID_SCHEMA = pa.schema([CHUNK_SCHEMA.field("chunk_id")])
+# What a loader gives of a document, in the order of the document contract of the dbt package.
+RAW_COLUMNS = (
+    "document_id",
+    "source_name",
+    "doc_type",
+    "title",
+    "body",
+    "url",
+    "owner",
+    "language",
+    "valid_from",
+    "valid_to",
+    "version_family",
+    "version_date",
+    "review_by",
+    "access",
+    "payload",
+    "source_updated_at",
+)
+
+
+@dataclass(frozen=True)
+class SqlAlchemyEngine:
+    """How SQLAlchemy opens a warehouse: what `create_engine` takes.
+
+    Attributes:
+        url: of the warehouse; it may hold a password.
+        arguments: the rest, by name.
+    """
+
+    url: str = field(repr=False)
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table that dbt reads.
+
+    Attributes:
+        unique_id: its id in dbt's manifest.
+        schema, identifier: where it is.
+        database: the project that holds it; Postgres has one database only.
+    """
+
+    unique_id: str
+    schema: str
+    identifier: str
+    database: str = ""
+
+
+# Between the parts of a text that stands for a list, in gold sets and in what became of them.
+BAR = "|"
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """The parts of a text with bars between, white space around them off; empty ones left out."""
+    return tuple(part for piece in text.split(BAR) if (part := piece.strip()))
 
 
 @dataclass(frozen=True)
@@ -52,6 +112,65 @@ class Refusal:
     document_id: str
     reason: str
     chunk_id: str = ""
+
+
+@dataclass(frozen=True)
+class GoldQuestion:
+    """A question of a gold set, and what must and must not answer it.
+
+    Attributes:
+        gold_set: the model or seed that it stands in.
+        question_id: its id, unique in its gold set.
+        question: what is asked.
+        doc_type: the kind of document that should answer.
+        answers: ids of the documents that answer it.
+        helps: ids of documents that say something of it.
+        facts: texts that the first hits must hold.
+        must_not: ids of documents that must not be among the first.
+    """
+
+    gold_set: str
+    question_id: str
+    question: str
+    doc_type: str
+    answers: tuple[str, ...]
+    helps: tuple[str, ...]
+    facts: tuple[str, ...]
+    must_not: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a version of the index answered a question of a gold set.
+
+    Attributes:
+        generation: the index's table.
+        version: its version.
+        gold_set, question_id, question, doc_type: as in `GoldQuestion`.
+        rank: the place of the first document that answers; None where it is not among the first.
+        ndcg_at_10, recall_at_5, recall_at_10, mrr_at_10: from 0 to 1; None where no document is
+            named that answers.
+        facts: how many facts were sought.
+        facts_missing: those that were not found.
+        must_not_found: documents among the first that must not be there.
+        evaluated_at: when, UTC.
+    """
+
+    generation: str
+    version: int
+    gold_set: str
+    question_id: str
+    question: str
+    doc_type: str
+    rank: int | None
+    ndcg_at_10: float | None
+    recall_at_5: float | None
+    recall_at_10: float | None
+    mrr_at_10: float | None
+    facts: int
+    facts_missing: tuple[str, ...]
+    must_not_found: tuple[str, ...]
+    evaluated_at: datetime
 
 
 @dataclass(frozen=True)
@@ -96,3 +215,9 @@ class LedgerRow:
     write_seconds: float
     started_at: datetime
     finished_at: datetime
+
+
+def slices(table: pa.Table, size: int) -> Iterator[pa.Table]:
+    """A table in slices of at most `size` rows."""
+    for start in range(0, table.num_rows, size):
+        yield table.slice(start, size)

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from psycopg import sql
 
+from dagster_project.core.warehouse.contract import SourceTable
+
 # Tables up to this many rows are read whole at every look, in some milliseconds.
 SMALL_ROWS = 100_000
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """A table that dbt reads.
-
-    Attributes:
-        unique_id: its id in dbt's manifest.
-        schema, identifier: where it is.
-    """
-
-    unique_id: str
-    schema: str
-    identifier: str
 
 
 FACTS = sql.SQL(

@@ -10,8 +10,16 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dagster_project.core.warehouse.connections import PostgresConnections
-from dagster_project.core.warehouse.contract import LedgerRow, Refusal
-from dagster_project.core.warehouse.marks import FACTS, SMALL_ROWS, SourceTable, whole_state
+from dagster_project.core.warehouse.contract import (
+    BAR,
+    RAW_COLUMNS,
+    Answer,
+    LedgerRow,
+    Refusal,
+    SourceTable,
+    parts,
+)
+from dagster_project.core.warehouse.marks import FACTS, SMALL_ROWS, whole_state
 
 
 class PostgresOperations(PostgresConnections):
@@ -190,6 +198,54 @@ class PostgresOperations(PostgresConnections):
                 (days,),
             )
 
+    def write_answers(self, answers: Sequence[Answer]) -> None:
+        """Keep how a version answered its gold sets; what was kept of it before goes."""
+        names = [field.name for field in fields(Answer)]
+        rows = [
+            [f" {BAR} ".join(each) if isinstance(each, tuple) else each for each in astuple(answer)]
+            for answer in answers
+        ]
+        sets = {(each.generation, each.version, each.gold_set) for each in answers}
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                "delete from headrace_ops.gold_answers "
+                "where generation = %s and version = %s and gold_set = %s",
+                sorted(sets),
+            )
+            cursor.executemany(
+                sql.SQL("insert into headrace_ops.gold_answers ({}) values ({})").format(
+                    sql.SQL(", ").join(map(sql.Identifier, names)),
+                    sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+                ),
+                rows,
+            )
+
+    def answers(self, versions: int) -> list[Answer]:
+        """How the last `versions` that were asked answered, the one asked last at the end."""
+        names = [field.name for field in fields(Answer)]
+        with self.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(
+                sql.SQL(
+                    "select {} from headrace_ops.gold_answers as answers inner join ("
+                    "select generation, version, max(evaluated_at) as asked_at "
+                    "from headrace_ops.gold_answers group by generation, version "
+                    "order by asked_at desc limit %s) as asked using (generation, version) "
+                    "order by asked_at, generation, version, gold_set, question_id"
+                ).format(sql.SQL(", ").join(map(sql.Identifier, names))),
+                (versions,),
+            ).fetchall()
+        lists = ("facts_missing", "must_not_found")
+        return [Answer(**(row | {name: parts(row[name]) for name in lists})) for row in rows]
+
+    def forget_answers(self, days: int) -> None:
+        """Drop how versions answered that were asked more than `days` ago."""
+        with self.connect() as connection:
+            connection.execute(
+                "delete from headrace_ops.gold_answers "
+                "where evaluated_at < now() - make_interval(days => %s)",
+                (days,),
+            )
+
     def documents_per_second(self) -> float | None:
         """Documents that the batches of the last hour brought to readers, by second of their work.
 
@@ -204,3 +260,74 @@ class PostgresOperations(PostgresConnections):
                 "where published_at > now() - interval '1 hour' group by generation, batch_id) as b"
             ).fetchone()
         return None if row is None else row[0]
+
+    def stored_fingerprints(self, source: str) -> dict[str, str]:
+        """What each document of a source was made of, where that was noted."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "select document_id, fingerprint from headrace_ops.raw_documents "
+                "where source_name = %s and fingerprint is not null",
+                (source,),
+            ).fetchall()
+        return dict(rows)
+
+    def raw_documents(self, source: str) -> dict[str, tuple[Any, ...]]:
+        """The documents of a source as they are stored: RAW_COLUMNS, by document_id."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                sql.SQL("select {} from headrace_ops.raw_documents where source_name = %s").format(
+                    sql.SQL(", ").join(map(sql.Identifier, RAW_COLUMNS))
+                ),
+                (source,),
+            )
+            return {row[0]: row for row in rows}
+
+    def write_raw(
+        self,
+        source: str,
+        documents: Sequence[tuple[Any, ...]],
+        fingerprints: Mapping[str, str | None],
+        gone: Sequence[str],
+        refused: Sequence[Refusal],
+    ) -> None:
+        """Write documents of a source, take others out, and note what was refused; or nothing.
+
+        Args:
+            source: the source's name.
+            documents: those that are new or others now, RAW_COLUMNS each.
+            fingerprints: what each document was made of, by document_id, these and the rest.
+            gone: ids of those to take out.
+            refused: what could not be read, one a document, in place of the last load's.
+        """
+        names = [*RAW_COLUMNS, "fingerprint"]
+        new = {name: f"excluded.{name}" for name in names[1:]}
+        # A micro-batch sees an edit by its date, which a file may not have moved.
+        new["source_updated_at"] = (
+            "greatest(excluded.source_updated_at, "
+            "stored.source_updated_at + interval '1 microsecond')"
+        )
+        write = (
+            f"insert into headrace_ops.raw_documents as stored ({', '.join(names)}) "
+            f"values ({', '.join(['%s'] * len(names))}) on conflict (document_id) do update set "
+            + ", ".join(f"{name} = {value}" for name, value in new.items())
+        )
+        found_in = f"ingest {source}"
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(write, [(*row, fingerprints.get(row[0])) for row in documents])
+            # A document may be the same though its file is another.
+            cursor.execute(
+                "update headrace_ops.raw_documents as stored set fingerprint = made.fingerprint "
+                "from unnest(%s::text[], %s::text[]) as made (document_id, fingerprint) "
+                "where stored.document_id = made.document_id "
+                "and stored.fingerprint is distinct from made.fingerprint",
+                (list(fingerprints), list(fingerprints.values())),
+            )
+            cursor.execute(
+                "delete from headrace_ops.raw_documents where document_id = any(%s)", (list(gone),)
+            )
+            cursor.execute("delete from headrace_ops.quarantine where found_in = %s", (found_in,))
+            cursor.executemany(
+                "insert into headrace_ops.quarantine (found_in, document_id, reason) "
+                "values (%s, %s, %s)",
+                [(found_in, refusal.document_id, refusal.reason) for refusal in refused],
+            )

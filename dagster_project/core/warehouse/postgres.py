@@ -14,13 +14,19 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dagster_project.core.warehouse.connections import CONNECT_SECONDS, missing, scalar, silent
-from dagster_project.core.warehouse.contract import CHUNK_SCHEMA, KEY_SCHEMA
+from dagster_project.core.warehouse.contract import (
+    CHUNK_SCHEMA,
+    ID_SCHEMA,
+    KEY_SCHEMA,
+    GoldQuestion,
+    parts,
+    slices,
+)
 from dagster_project.core.warehouse.operations import PostgresOperations
 
 # Rows a query reads: each page is a query of its own, so that no transaction stays open while a
 # model embeds for hours.
 PAGE_ROWS = 20_000
-_ID_SCHEMA = pa.schema([CHUNK_SCHEMA.field("chunk_id")])
 
 
 class PostgresWarehouse(PostgresOperations):
@@ -34,8 +40,11 @@ class PostgresWarehouse(PostgresOperations):
 
     def has_chunks(self) -> bool:
         """Whether dbt has built `rag__chunks`."""
+        return self._has("rag__chunks")
+
+    def _has(self, model: str) -> bool:
         with self.connect() as connection:
-            name = f'"{self.schema}"."rag__chunks"'
+            name = f'"{self.schema}"."{model}"'
             return scalar(connection, "select to_regclass(%s)", name) is not None
 
     def batch_range(self) -> tuple[int | None, int | None]:
@@ -86,6 +95,28 @@ class PostgresWarehouse(PostgresOperations):
             "select kind, document_id, other_document_id, passage, other_passage from {conflicts} "
             "order by kind, similarity desc, document_id, other_document_id, passage"
         )
+
+    def document_states(self) -> list[dict[str, Any]]:
+        """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
+        return self._rows(
+            "select document_id, lifecycle_state, version_family, superseded_by, serving "
+            "from {documents}"
+        )
+
+    def glossary(self) -> list[dict[str, Any]]:
+        """The rows of rag__glossary, as dicts."""
+        return self._rows("select * from {glossary}")
+
+    def gold_questions(self) -> list[GoldQuestion]:
+        """The questions of all gold sets, in the order of their ids; none where dbt built none."""
+        if not self._has("rag__gold_questions"):
+            return []
+        rows = self._rows(
+            "select gold_set, question_id, question, doc_type, answers, helps, facts, must_not "
+            "from {questions} order by gold_set, question_id"
+        )
+        lists = ("answers", "helps", "facts", "must_not")
+        return [GoldQuestion(**(row | {name: parts(row[name]) for name in lists})) for row in rows]
 
     def count_changes(self, after: int, upto: int) -> tuple[int, int]:
         """Chunks, and tombstones, of the batches in (after, upto]."""
@@ -155,7 +186,7 @@ class PostgresWarehouse(PostgresOperations):
         return self._read(
             "select {columns} from {chunks} "
             "where is_deleted and batch_id > {after} and batch_id <= {upto}",
-            _ID_SCHEMA,
+            ID_SCHEMA,
             after=after,
             upto=upto,
         )
@@ -189,8 +220,11 @@ class PostgresWarehouse(PostgresOperations):
         with self.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(
                 sql.SQL(query).format(
+                    documents=self.table("rag__documents"),
+                    glossary=self.table("rag__glossary"),
                     issues=self.table("rag__document_issues"),
                     conflicts=self.table("rag__conflicts"),
+                    questions=self.table("rag__gold_questions"),
                 ),
                 values,
             ).fetchall()
@@ -199,7 +233,7 @@ class PostgresWarehouse(PostgresOperations):
         """chunk_id of every chunk and tombstone of the batches after one."""
         return self._read(
             "select {columns} from {chunks} where batch_id > {batch_id}",
-            _ID_SCHEMA,
+            ID_SCHEMA,
             batch_id=batch_id,
         )
 
@@ -247,9 +281,3 @@ def _arrow_table(connection: adbc.Connection, query: str) -> pa.Table:
     with connection.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetch_arrow_table()
-
-
-def slices(table: pa.Table, size: int) -> Iterator[pa.Table]:
-    """A table in slices of at most `size` rows."""
-    for start in range(0, table.num_rows, size):
-        yield table.slice(start, size)

@@ -83,3 +83,21 @@ create table if not exists headrace_ops.source_marks (
     seen_mark text,
     seen_at timestamptz
 );
+create table if not exists headrace_ops.gold_answers (
+    generation text not null,
+    version bigint not null,
+    gold_set text not null,
+    question_id text not null,
+    question text not null,
+    doc_type text not null,
+    rank bigint,
+    ndcg_at_10 double precision,
+    recall_at_5 double precision,
+    recall_at_10 double precision,
+    mrr_at_10 double precision,
+    facts bigint not null,
+    facts_missing text not null,
+    must_not_found text not null,
+    evaluated_at timestamptz not null,
+    primary key (generation, version, gold_set, question_id)
+);

@@ -76,7 +76,7 @@ def counts(report: SyncReport) -> dict[str, Any]:
     }
 
 
-def _filled(headrace: Headrace) -> dict[Generation, VectorIndex]:
+def filled(headrace: Headrace) -> dict[Generation, VectorIndex]:
     """The generations whose newest version is to be published, with their indices."""
     indexes = {each: headrace.store.index(each) for each in headrace.to_sync()}
     return {each: index for each, index in indexes.items() if index.exists}
@@ -86,10 +86,10 @@ def _filled(headrace: Headrace) -> dict[Generation, VectorIndex]:
 before_publishing = [
     asset_check(
         COMPLETE,
-        lambda headrace: same_rows({each.name: headrace.check(each) for each in _filled(headrace)}),
+        lambda headrace: same_rows({each.name: headrace.check(each) for each in filled(headrace)}),
     ),
-    asset_check(IN_FORCE, lambda headrace: nothing_out_of_force(_filled(headrace).values())),
-    asset_check(FITS, lambda headrace: nothing_cut(_filled(headrace).values())),
+    asset_check(IN_FORCE, lambda headrace: nothing_out_of_force(filled(headrace).values())),
+    asset_check(FITS, lambda headrace: nothing_cut(filled(headrace).values())),
 ]
 of_the_search_indices = [asset_check(CURRENT), asset_check(NEAREST)]
 

@@ -27,3 +27,26 @@
 {% macro joined(expressions) -%}
     concat({{ expressions | join(', ' ~ headrace.character(31) ~ ', ') }})
 {%- endmacro %}
+
+{#- A number from 0 to 4095 that a document keeps: 12 bits of the hash of its id. BigQuery's tables are parted by it. -#}
+{% macro document_bucket(document_id) -%}
+    {%- set digits = headrace.hash(document_id) -%}
+    cast(
+        (strpos('0123456789abcdef', substr({{ digits }}, 1, 1)) - 1) * 256
+        + (strpos('0123456789abcdef', substr({{ digits }}, 2, 1)) - 1) * 16
+        + (strpos('0123456789abcdef', substr({{ digits }}, 3, 1)) - 1)
+        as {{ dbt.type_int() }}
+    )
+{%- endmacro %}
+
+{#- The columns of the document contract, and `more` columns of text beside them, of a row of nulls with their types. -#}
+{% macro no_document(more=[]) %}
+    {%- set types = {
+        'valid_from': 'date', 'valid_to': 'date', 'version_date': 'date', 'review_by': 'date',
+        'access': headrace.type_text_array() | trim, 'source_updated_at': headrace.type_timestamp() | trim,
+        'is_deleted': dbt.type_boolean(),
+    } -%}
+    {%- for column in headrace.document_columns() + more %}
+        cast(null as {{ types.get(column, dbt.type_string()) }}) as {{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{% endmacro %}

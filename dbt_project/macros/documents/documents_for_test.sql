@@ -8,9 +8,11 @@
     {%- endfor -%}
     {%- set values = {
         'title': '', 'body': '', 'payload': '{}', 'source_name': '', 'doc_type': '', 'access': ['everyone'],
-        'is_deleted': 'false', 'source_updated_at': '2026-01-01 00:00:00+00',
+        'is_deleted': 'false', 'source_updated_at': '2026-01-01 00:00:00+00', 'document_model': 'doc_ingested',
+        'document_bucket': 0,
     } -%}
-    {{ headrace.rows_for_test(rows, headrace.document_columns() + more, values) }}
+    {%- set columns = headrace.document_columns() + ['document_model', 'document_bucket'] + more -%}
+    {{ headrace.rows_for_test(rows, columns | unique | list, values) }}
 {%- endmacro %}
 
 {#- Rows of `columns`, from dicts; what a dict leaves out is in `values`, or null. Columns have the types that the
@@ -21,7 +23,7 @@
         'source_updated_at': headrace.type_timestamp() | trim, 'is_deleted': dbt.type_boolean(),
         'is_demoted': dbt.type_boolean(),
         'access': headrace.type_text_array() | trim, 'batch_id': dbt.type_bigint(), 'text_batch_id': dbt.type_bigint(),
-        'chunk_index': dbt.type_int(), 'header_length': dbt.type_int(), 'approx_tokens': dbt.type_int(),
+        'document_bucket': dbt.type_int(), 'chunk_index': dbt.type_int(), 'header_length': dbt.type_int(), 'approx_tokens': dbt.type_int(),
         'occurrence': dbt.type_int(),
     } -%}
     {%- for row in rows %}

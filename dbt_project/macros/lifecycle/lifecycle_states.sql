@@ -11,73 +11,31 @@
     of the same source. Two that name each other replace nothing.
 -#}
 {% macro lifecycle_states(relation) %}
-    with ruled as (
+    {%- set names = headrace.superseded_rows('versions.supersedes') %}
+    with versions as (
 
-        select
-            document_id,
-            version_family,
-            version_date,
-            valid_from,
-            is_deleted,
-            source_name,
-            doc_type,
-            payload,
-            {{ headrace.version_words('title') }} as title_words,
-            case
-                when payload like '%"path"%' then {{ headrace.version_words(headrace.json_text('payload', 'path')) }}
-            end as path_words,
-            coalesce(valid_from > {{ headrace.current_date() }}, false) as is_early,
-            coalesce(valid_to < {{ headrace.current_date() }}, false) as is_late,
-            coalesce(review_by < {{ headrace.current_date() }}, false) as is_overdue,
-            coalesce({{ headrace.version_age_days() }}, 0) as age_days,
-            review_by is null as has_no_review_day,
-            {{ headrace.lifecycle_setting('max_age_days') }} as max_age_days,
-            {{ headrace.lifecycle_setting('review_days') }} as review_days,
-            {{ headrace.lifecycle_setting('when_stale') }} as when_stale,
-            {{ headrace.lifecycle_setting('when_superseded') }} as when_superseded,
-            {{ headrace.lifecycle_setting('find_versions', 'title') }} as finds_by_title,
-            {{ headrace.lifecycle_setting('find_versions', 'path') }} as finds_by_path
-        from {{ relation }}
+        {{ headrace.document_versions(relation) }}
 
     ),
 
-    -- A stem without a word would unite what has nothing but its year in common.
-    versions as (
-
-        select
-            ruled.*,
-            case
-                when version_family is not null then version_family
-                {%- for part in ['title', 'path'] %}
-                when
-                    finds_by_{{ part }} and {{ headrace.names_version(part ~ '_words') }}
-                    and {{ headrace.matches(headrace.version_stem(part ~ '_words'), '[a-z][a-z][a-z]|[^\\x01-\\x7f]') }}
-                    then concat(source_name, ':', doc_type, ':', {{ headrace.version_stem(part ~ '_words') }})
-                {%- endfor %}
-            end as family,
-            coalesce(
-                replace({{ headrace.date_text('version_date') }}, '-', ''),
-                {{ headrace.version_key('title_words') }},
-                {{ headrace.version_key('path_words') }},
-                replace({{ headrace.date_text('valid_from') }}, '-', ''),
-                ''
-            ) as version_key,
-            not (is_deleted or is_early or is_late) as is_in_force
-        from ruled
-
-    ),
-
+    -- An equality each, since a planner that meets "or" compares every pair of documents.
     named as (
 
         select
             versions.document_id as newer_id,
-            versions.source_name,
-            versions.version_key,
-            part.value as older_name
+            part.value as older_id
         from versions
-        {{ headrace.json_rows(
-            "case when versions.payload like '%\"supersedes\"%' then versions.payload else '{}' end", 'supersedes') }}
-        where versions.is_in_force
+        {{ names }}
+        where versions.is_in_force and versions.supersedes is not null
+
+        union all
+
+        select
+            versions.document_id as newer_id,
+            concat(versions.source_name, ':', part.value) as older_id
+        from versions
+        {{ names }}
+        where versions.is_in_force and versions.supersedes is not null
 
     ),
 
@@ -85,12 +43,10 @@
 
         select distinct
             named.newer_id,
-            named.version_key,
             versions.document_id as older_id
         from named
         inner join versions
-            on versions.document_id = named.older_name
-            or versions.document_id = concat(named.source_name, ':', named.older_name)
+            on named.older_id = versions.document_id
         where versions.document_id <> named.newer_id
 
     ),
@@ -154,4 +110,61 @@
             else 'none'
         end as serving
     from judged
+{% endmacro %}
+
+{#- Each row of `relation` with its family of versions, if it has one, its place among them, whether it is in force, what
+    it names as superseded, and the settings of its policy. -#}
+{% macro document_versions(relation) %}
+    with ruled as (
+
+        select
+            document_id,
+            version_family,
+            version_date,
+            valid_from,
+            is_deleted,
+            source_name,
+            doc_type,
+            payload,
+            {{ headrace.superseded_names('payload') }} as supersedes,
+            {{ headrace.version_words('title') }} as title_words,
+            case
+                when payload like '%"path"%' then {{ headrace.version_words(headrace.json_text('payload', 'path')) }}
+            end as path_words,
+            coalesce(valid_from > {{ headrace.current_date() }}, false) as is_early,
+            coalesce(valid_to < {{ headrace.current_date() }}, false) as is_late,
+            coalesce(review_by < {{ headrace.current_date() }}, false) as is_overdue,
+            coalesce({{ headrace.version_age_days() }}, 0) as age_days,
+            review_by is null as has_no_review_day,
+            {{ headrace.lifecycle_setting('max_age_days') }} as max_age_days,
+            {{ headrace.lifecycle_setting('review_days') }} as review_days,
+            {{ headrace.lifecycle_setting('when_stale') }} as when_stale,
+            {{ headrace.lifecycle_setting('when_superseded') }} as when_superseded,
+            {{ headrace.lifecycle_setting('find_versions', 'title') }} as finds_by_title,
+            {{ headrace.lifecycle_setting('find_versions', 'path') }} as finds_by_path
+        from {{ relation }}
+
+    )
+
+    -- A stem without a word would unite what has nothing but its year in common.
+    select
+        ruled.*,
+        case
+            when version_family is not null then version_family
+            {%- for part in ['title', 'path'] %}
+            when
+                finds_by_{{ part }} and {{ headrace.names_version(part ~ '_words') }}
+                and {{ headrace.matches(headrace.version_stem(part ~ '_words'), '[a-z][a-z][a-z]|[^\\x01-\\x7f]') }}
+                then concat(source_name, ':', doc_type, ':', {{ headrace.version_stem(part ~ '_words') }})
+            {%- endfor %}
+        end as family,
+        coalesce(
+            replace({{ headrace.date_text('version_date') }}, '-', ''),
+            {{ headrace.version_key('title_words') }},
+            {{ headrace.version_key('path_words') }},
+            replace({{ headrace.date_text('valid_from') }}, '-', ''),
+            ''
+        ) as version_key,
+        not (is_deleted or is_early or is_late) as is_in_force
+    from ruled
 {% endmacro %}

@@ -2,37 +2,38 @@
     materialized='incremental',
     unique_key='chunk_id',
     on_schema_change='append_new_columns',
+    incremental_predicates=[],
     indexes=[
         {'columns': ['batch_id']},
         {'columns': ['document_id']},
         {'columns': ['chunk_id']},
         {'columns': ['content_hash', 'chunk_id']},
     ],
+    partition_by=headrace.partitions_of_documents(),
+    cluster_by=['batch_id'],
 ) }}
+{%- set cut_batch_id = headrace.cut_batch_id(this) if is_incremental() else none %}
+{%- set concerned = headrace.documents_after(ref('rag__documents'), cut_batch_id) if is_incremental() else none %}
+{%- do headrace.merge_among(config, concerned) %}
 
 with documents as (
 
     select * from {{ ref('rag__documents') }}
-
-),
-{% if is_incremental() %}
--- The last batch that was cut. Where no chunk was cut as this run cuts, every document is cut again.
-written as (
-
-    select coalesce(max(batch_id), 0) as batch_id
-    from {{ this }}
+    {% if is_incremental() -%}
     where
-        exists (
-            select 1 from {{ this }} as cut
-            where cut.chunking_policy = '{{ headrace.chunking_policy() }}' and not cut.is_deleted
-        )
+        batch_id > {{ cut_batch_id }}
+        {%- if concerned %}
+        and {{ headrace.among(concerned) }}
+        {%- endif %}
+    {%- endif %}
 
 ),
-{% endif %}
+
 changed_documents as (
 
     select
         documents.document_id,
+        documents.document_bucket,
         documents.source_name,
         documents.doc_type,
         documents.title,
@@ -47,15 +48,12 @@ changed_documents as (
         documents.serving = 'demoted' as is_demoted,
         documents.serving = 'none' as is_gone,
         {% if is_incremental() -%}
-        documents.text_batch_id > written.batch_id as has_new_text
+        documents.text_batch_id > {{ cut_batch_id }} as has_new_text,
         {%- else -%}
-        true as has_new_text
+        true as has_new_text,
         {%- endif %}
+        documents.batch_id
     from documents
-    {% if is_incremental() -%}
-    cross join written
-    where documents.batch_id > written.batch_id
-    {%- endif %}
 
 ),
 
@@ -109,6 +107,9 @@ stored_chunks as (
     from {{ this }} as stored
     inner join changed_documents
         on stored.document_id = changed_documents.document_id
+    {%- if concerned %}
+    where {{ headrace.among(concerned, 'stored.') }}
+    {%- endif %}
 
 ),
 
@@ -154,6 +155,7 @@ current_chunks as (
     select
         texts.chunk_id,
         texts.document_id,
+        live_documents.document_bucket,
         live_documents.source_name,
         live_documents.doc_type,
         live_documents.title,
@@ -200,7 +202,7 @@ described_chunks as (
 
 batch as (
 
-    select coalesce(max(batch_id), 0) as batch_id from documents
+    select max(batch_id) as batch_id from changed_documents
 
 )
 
@@ -226,6 +228,7 @@ select
     described_chunks.source_updated_at,
     described_chunks.row_hash,
     '{{ headrace.chunking_policy() }}' as chunking_policy,
+    described_chunks.document_bucket,
     batch.batch_id,
     {% if is_incremental() -%}
     -- The run that made the text, not the run that last touched its row.
@@ -271,6 +274,7 @@ select
     changed_documents.source_updated_at,
     '' as row_hash,
     '{{ headrace.chunking_policy() }}' as chunking_policy,
+    changed_documents.document_bucket,
     batch.batch_id,
     '{{ invocation_id }}' as dbt_invocation_id,
     true as is_deleted

@@ -26,6 +26,7 @@ Admin = Annotated[bool, typer.Option("--admin", help="See all, whatever `access`
 DocTypes = Annotated[list[str] | None, typer.Option("--doc-type", help="Only this; repeatable.")]
 Sources = Annotated[list[str] | None, typer.Option("--source", help="Only this; repeatable.")]
 Documents = Annotated[list[str] | None, typer.Option("--document", help="Only this; repeatable.")]
+States = Annotated[list[str] | None, typer.Option("--state", help="Only active, say; repeatable.")]
 _DAYS = ["%Y-%m-%d"]
 _MOMENTS = [*_DAYS, "%Y-%m-%dT%H:%M:%S"]
 After = Annotated[
@@ -58,6 +59,7 @@ def search(
     doc_types: DocTypes = None,
     sources: Sources = None,
     documents: Documents = None,
+    states: States = None,
     updated_after: After = None,
     updated_before: Before = None,
     as_of: AsOf = None,
@@ -66,7 +68,9 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the chunks that answer a question, of documents that the reader may read."""
-    filters = _filters(doc_types, sources, documents, updated_after, updated_before, as_of, payload)
+    filters = _filters(
+        doc_types, sources, documents, states, updated_after, updated_before, as_of, payload
+    )
     retriever = Retriever(Headrace(Settings.load()), _reader(principals, admin=admin))
     hits = retriever.search(query, k, filters, expand=not plain, per_document=per_document)
     if as_json:
@@ -89,6 +93,7 @@ def context(
     doc_types: DocTypes = None,
     sources: Sources = None,
     documents: Documents = None,
+    states: States = None,
     updated_after: After = None,
     updated_before: Before = None,
     as_of: AsOf = None,
@@ -97,7 +102,9 @@ def context(
     as_json: AsJson = False,
 ) -> None:
     """Print the context of a question for a model: the best passages, cited, within a budget."""
-    filters = _filters(doc_types, sources, documents, updated_after, updated_before, as_of, payload)
+    filters = _filters(
+        doc_types, sources, documents, states, updated_after, updated_before, as_of, payload
+    )
     retriever = Retriever(Headrace(Settings.load()), _reader(principals, admin=admin))
     pack = retriever.context(
         query, filters, budget_words=words, budget_tokens=tokens, expand=not plain
@@ -123,6 +130,7 @@ def _filters(
     doc_types: list[str] | None,
     sources: list[str] | None,
     documents: list[str] | None,
+    states: list[str] | None,
     updated_after: datetime | None,
     updated_before: datetime | None,
     as_of: datetime | None,
@@ -132,6 +140,7 @@ def _filters(
         doc_types=doc_types or (),
         source_names=sources or (),
         document_ids=documents or (),
+        lifecycle_states=states or (),
         updated_after=updated_after and updated_after.replace(tzinfo=timezone.utc),
         updated_before=updated_before and updated_before.replace(tzinfo=timezone.utc),
         as_of=as_of and as_of.date(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,9 @@ EXAMPLE_PROJECT = PACKAGE_PROJECT / "examples" / "saas"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _INT8 = "onnx-int8"
 _BACKENDS = ("onnx", _INT8, "torch")
+VECTOR_INDEXES = ("auto", "exact", "ivf_rq", "ivf_hnsw_sq")
 _WAREHOUSES = ("postgres", "bigquery")
 _METRICS = ("ndcg_at_10", "recall_at_5", "recall_at_10", "mrr_at_10")
-VECTOR_INDEXES = ("auto", "exact", "ivf_rq", "ivf_hnsw_sq")
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class Settings:
         batch_order: which of them it takes first, ``freshest`` or ``oldest``.
         lock_wait: seconds to wait for another process that runs dbt or writes the index.
         max_file_mb: the largest file that `headrace ingest files` reads, in MB.
-        bigquery: where BigQuery is the warehouse; None where Postgres is.
-        eval_metric: what the gold sets are judged by: ``ndcg_at_10``, ``recall_at_5`` ….
-        eval_margin: how much of it a version may lose and still be published, 0 to 1.
         vector_weight, text_weight: what a rank by meaning and one by words count in a search.
         rerank_model: the cross-encoder that reads a search's best answers again, or empty.
         metric_access: principals who may see the values of metrics; admins may.
         vector_index: ``auto``, ``exact``, ``ivf_rq`` or ``ivf_hnsw_sq``.
         vector_index_rows: rows from which there is a vector index; below, a search compares all.
+        bigquery: where BigQuery is the warehouse; None where Postgres is.
+        eval_metric: what the gold sets are judged by: ``ndcg_at_10``, ``recall_at_5`` ….
+        eval_margin: how much of it a version may lose and still be published, 0 to 1.
     """
 
     home: Path
@@ -63,15 +64,15 @@ class Settings:
     batch_documents: int = 250
     batch_order: str = "freshest"
     max_file_mb: int = 50
-    bigquery: BigQueryPlace | None = None
-    eval_metric: str = "ndcg_at_10"
-    eval_margin: float = 0.05
     vector_weight: float = 1.0
     text_weight: float = 1.0
     rerank_model: str = ""
     metric_access: tuple[str, ...] = ()
     vector_index: str = "auto"
     vector_index_rows: int = 50_000
+    bigquery: BigQueryPlace | None = None
+    eval_metric: str = "ndcg_at_10"
+    eval_margin: float = 0.05
 
     @classmethod
     def load(
@@ -121,11 +122,6 @@ class Settings:
             ),
             lock_wait=_number("HEADRACE_LOCK_WAIT", setting("lock_wait", "60"), " of seconds"),
             max_file_mb=_count("HEADRACE_MAX_FILE_MB", setting("max_file_mb", "50")),
-            bigquery=BigQueryPlace.load(setting, token) if warehouse == "bigquery" else None,
-            eval_metric=_one_of(
-                "HEADRACE_EVAL_METRIC", setting("eval_metric", _METRICS[0]), _METRICS
-            ),
-            eval_margin=_share("HEADRACE_EVAL_MARGIN", setting("eval_margin", "0.05")),
             vector_weight=_number("HEADRACE_VECTOR_WEIGHT", setting("vector_weight", "1")),
             text_weight=_number("HEADRACE_TEXT_WEIGHT", setting("text_weight", "1")),
             rerank_model=setting("rerank_model", ""),
@@ -136,6 +132,11 @@ class Settings:
             vector_index_rows=_count(
                 "HEADRACE_VECTOR_INDEX_ROWS", setting("vector_index_rows", "50000")
             ),
+            bigquery=BigQueryPlace.load(setting, token) if warehouse == "bigquery" else None,
+            eval_metric=_one_of(
+                "HEADRACE_EVAL_METRIC", setting("eval_metric", _METRICS[0]), _METRICS
+            ),
+            eval_margin=_number("HEADRACE_EVAL_MARGIN", setting("eval_margin", "0.05"), most=1.0),
         )
 
     @property
@@ -183,23 +184,14 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _share(name: str, value: str) -> float:
-    try:
-        share = float(value)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise ConfigurationError(f"{name} is {value!r}: give a number from 0 to 1, such as 0.05.")
-    return share
-
-
-def _number(name: str, value: str, unit: str = "") -> float:
+def _number(name: str, value: str, unit: str = "", most: float = sys.float_info.max) -> float:
     try:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ConfigurationError(f"{name} is {value!r}: give a number{unit}, 0 or more.")
+    if not 0 <= number <= most:
+        bound = "0 or more" if most == sys.float_info.max else f"from 0 to {most:g}, such as 0.05"
+        raise ConfigurationError(f"{name} is {value!r}: give a number{unit}, {bound}.")
     return number
 
 

@@ -174,7 +174,7 @@ def test_an_attack_is_refused_or_harmless(
         reader = retriever.reading_as(Principals.of(attack))
         assert {hit.chunk_id for hit in reader.search("common", len(rows))} == mine
         assert "note:secret#0" not in mine
-    for name in ("doc_types", "source_names", "document_ids"):
+    for name in ("doc_types", "source_names", "document_ids", "lifecycle_states"):
         for values in ({name: [attack]}, {name: ["note", "tests", "note:1", attack]}):
             found = _narrowed(retriever, values)
             assert found is None or found <= theirs

@@ -29,6 +29,7 @@ ROWS = [
         f"Printer {number} is out of paper.",
         doc_type="support_ticket",
         source_name="desk" if number % 2 else "mail",
+        lifecycle_state="active" if number % 3 else "stale",
         payload={
             "plan_name": "Team" if number % 50 == 0 else "Starter Ü",
             "mrr": number / 2,
@@ -68,6 +69,7 @@ def _numbers(retriever: Retriever, filters: Filters, k: int = 300) -> set[int]:
         (Filters(doc_types=["support_ticket", "none"]), lambda n: True),
         (Filters(doc_types=["none"]), lambda n: False),
         (Filters(source_names=["desk"]), lambda n: n % 2),
+        (Filters(lifecycle_states=["stale"]), lambda n: n % 3 == 0),
         (Filters(document_ids=["ticket:3", "ticket:4"]), lambda n: n in (3, 4)),
         (Filters(updated_after=NOW + timedelta(hours=290)), lambda n: n >= 290),
         (Filters(updated_before=NOW + timedelta(hours=290)), lambda n: n < 290),
@@ -198,7 +200,8 @@ def test_a_retriever_follows_what_is_published_and_nothing_else(tmp_path: Path) 
     index = headrace.live_index
     index.delete(["first#0"])
     assert [hit.document_id for hit in retriever.search("note")] == ["first"]
-    newest = Retriever(headrace, Principals.of(), published=False)
+    live = headrace.live_generation
+    newest = Retriever(headrace, Principals.of(), generation=live, version=index.version)
     assert newest.search("note") == []
     index.publish()
     assert retriever.search("note") == []

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from dagster_project.core.build import Headrace
 from dagster_project.core.checks.index import NEAREST
 from dagster_project.core.checks.model import Status
-from dagster_project.core.errors import ConfigurationError
+from dagster_project.core.errors import ConfigurationError, VectorStoreError
+from dagster_project.core.index import VectorIndexing
 from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import Settings
 
@@ -116,6 +117,14 @@ def test_a_filter_leaves_an_index_of_vectors_as_many_as_there_are(tmp_path: Path
     )
     retriever = Retriever(headrace, Principals.of("role:few"))
     assert {hit.document_id for hit in retriever.search("anything")} == {f"n:{n}" for n in few}
+
+
+def test_the_dimension_of_the_vectors_is_looked_at() -> None:
+    assert VectorIndexing("auto", 10).fitting(10, 384) == "ivf_rq"
+    assert VectorIndexing("auto", 10).fitting(10, 300) == "ivf_hnsw_sq"
+    assert VectorIndexing("auto", 10).fitting(9, 300) is None
+    with pytest.raises(VectorStoreError, match="ivf_hnsw_sq, auto or exact"):
+        VectorIndexing("ivf_rq", 10).fitting(10, 300)
 
 
 @pytest.mark.parametrize("name", ["HEADRACE_VECTOR_INDEX", "HEADRACE_VECTOR_WEIGHT"])

@@ -35,21 +35,16 @@ class Evaluation:
 
 
 def evaluate(
-    headrace: Headrace,
-    questions: Sequence[GoldQuestion],
-    generation: Generation,
-    version: int,
-    *,
-    published: bool,
+    headrace: Headrace, questions: Sequence[GoldQuestion], generation: Generation, version: int
 ) -> Evaluation:
-    """Ask all questions of a version of a generation, its published or its newest one.
+    """Ask all questions of a version of a generation.
 
     Raises:
         ConfigurationError: a question is empty.
         VectorStoreError: there is no such index.
     """
     texts = [question.question for question in questions]
-    found = rankings(headrace, generation, texts, _CHUNKS, published=published)
+    found = rankings(headrace, generation, version, texts, _CHUNKS)
     ranked = list(zip(questions, found, strict=True))
     return Evaluation(generation.name, version, measured(generation.name, version, ranked))
 

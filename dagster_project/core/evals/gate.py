@@ -57,7 +57,7 @@ def look(
         before = _asked_before(headrace, generation.name, version) if seen else None
     else:
         before = _of_readers(headrace, of_readers, questions)
-    after = evaluate(headrace, questions, generation, version, published=live)
+    after = evaluate(headrace, questions, generation, version)
     if keep:
         if before is not None and not seen:
             headrace.warehouse.write_answers(before.answers)
@@ -113,7 +113,7 @@ def _of_readers(
         version = index.live_version
         if version is None:
             return None
-        return evaluate(headrace, questions, generation, version, published=True)
+        return evaluate(headrace, questions, generation, version)
     except (VectorStoreError, RuntimeError, OSError):
         # A live index that is broken must not hold up the one that replaces it.
         return None

@@ -23,24 +23,10 @@ class Ranked:
 
 
 def rankings(
-    headrace: Headrace,
-    generation: Generation,
-    questions: Iterable[str],
-    k: int,
-    *,
-    published: bool,
+    headrace: Headrace, generation: Generation, version: int, questions: Iterable[str], k: int
 ) -> list[list[Ranked]]:
-    """The `k` best chunks for each question, of all that a generation's version holds.
-
-    Args:
-        headrace: whose index and models these are.
-        generation: which generation.
-        questions: what is asked.
-        k: how many chunks each.
-        published: the version that its readers see, or its newest.
-    """
-    # A gold set names no reader: it asks whether the answer is there, not who may have it.
-    retriever = Retriever(headrace, Principals.admin(), generation=generation, published=published)
+    """The `k` best chunks of a version for each question, as a reader who sees all gets them."""
+    retriever = Retriever(headrace, Principals.admin(), generation=generation, version=version)
     return [
         [Ranked(hit.document_id, hit.chunk_id, hit.text) for hit in retriever.search(question, k)]
         for question in questions

@@ -8,6 +8,7 @@ from typing import Any
 
 from lancedb.index import FTS, Bitmap, BTree, HnswSq, IvfRq, LabelList
 
+from dagster_project.core.errors import VectorStoreError
 from dagster_project.core.index.search import nearest
 
 # What rows are looked up by, and what searches are narrowed by: few values, or lists of few.
@@ -29,19 +30,29 @@ class VectorIndexing:
     """Which index vectors have.
 
     Attributes:
-        kind: `exact` for none, `ivf_rq`, `ivf_hnsw_sq`, or `auto`, which is `ivf_rq` today: it is
-            built in a thirtieth of the time of HNSW, and new rows are in it at once.
+        kind: `exact` for none, `ivf_rq`, `ivf_hnsw_sq`, or `auto`, which is `ivf_rq` where the
+            dimension allows: it is built in a thirtieth of the time of HNSW.
         rows: from how many on; below, a search compares all vectors.
     """
 
     kind: str = "auto"
     rows: int = 50_000
 
-    def fitting(self, rows: int) -> str | None:
-        """The kind of index that a table of so many rows is to have, or None."""
+    def fitting(self, rows: int, dimension: int) -> str | None:
+        """The kind of index that so many vectors of a dimension are to have, or None.
+
+        Raises:
+            VectorStoreError: the kind is not for this dimension.
+        """
         if self.kind == "exact" or rows < self.rows:
             return None
-        return "ivf_rq" if self.kind == "auto" else self.kind
+        is_for_rq = dimension % 8 == 0
+        if self.kind == "ivf_rq" and not is_for_rq:
+            raise VectorStoreError(
+                f"HEADRACE_VECTOR_INDEX is ivf_rq, which is for dimensions that 8 divides, and the "
+                f"model's is {dimension}: set it to ivf_hnsw_sq, auto or exact."
+            )
+        return self.kind if self.kind != "auto" else "ivf_rq" if is_for_rq else "ivf_hnsw_sq"
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,8 @@ def make_vector_index(table: Any, indexing: VectorIndexing) -> None:  # noqa: AN
     """Give a table the vector index that its size asks for, or take it away."""
     known = made(table).get(_VECTORS)
     has = None if known is None else _KINDS.get(known.index_type, known.index_type)
-    wanted = indexing.fitting(table.count_rows())
+    dimension = table.schema.field(_VECTORS).type.list_size
+    wanted = indexing.fitting(table.count_rows(), dimension)
     if wanted == has:
         return
     if known is not None and wanted is None:
@@ -107,9 +119,9 @@ def recall(table: Any, samples: int, k: int, depth: int) -> float | None:  # noq
         k: how many of the nearest count.
         depth: how many a search asks for, as searches of readers do.
     """
-    if _VECTORS not in made(table):
-        return None
     rows = table.count_rows()
+    if not rows or _VECTORS not in made(table):
+        return None
     offsets = sorted({number * rows // samples for number in range(samples)})
     vectors = table.take_offsets(offsets).select([_VECTORS]).to_arrow()[_VECTORS].to_pylist()
     found = wanted = 0

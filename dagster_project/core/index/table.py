@@ -18,7 +18,8 @@ from dagster_project.core.index.filters import is_one_of
 from dagster_project.core.index.indices import Maintenance, VectorIndexing
 from dagster_project.core.index.lock import is_local, writer_lock
 from dagster_project.core.index.opening import open_table
-from dagster_project.core.warehouse import CHUNK_SCHEMA, KEY_SCHEMA
+from dagster_project.core.index.schema import VECTOR_COLUMNS, index_schema
+from dagster_project.core.warehouse import KEY_SCHEMA
 
 LIVE = "live"
 # The version that was live before, so that a torn manifest of the live one is no loss.
@@ -26,10 +27,6 @@ PREVIOUS = "previous"
 # A version that did not answer the gold sets: what follows it must, before readers see it.
 REFUSED = "refused"
 _MARK = "batch-"
-VECTOR_COLUMNS = ("vector", "windows", "model_id", "indexed_at")
-# Rows of documents that no reader is to find, and rows whose text the model could not read whole.
-OUT_OF_FORCE = "lifecycle_state NOT IN ('active', 'stale') AND NOT is_demoted"
-CUT = "windows > 1"
 # Rows outside an index are scanned at every search and every commit leaves a fragment: past these,
 # it is worth tidying. Few rows are scanned faster than an index is extended.
 _UNINDEXED_SHARE = 0.1
@@ -38,19 +35,6 @@ _SMALL_FRAGMENTS = 50
 # Tries to list tags that a writer moves meanwhile; each try is a new listing.
 _LISTINGS = 100
 _NEVER = timedelta(days=3_650)
-
-
-def index_schema(dimension: int) -> pa.Schema:
-    """The columns of an index row: the chunk's, then the vector's."""
-    return pa.schema(
-        [
-            *CHUNK_SCHEMA,
-            pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False),
-            pa.field("windows", pa.int32(), nullable=False),
-            pa.field("model_id", pa.string(), nullable=False),
-            pa.field("indexed_at", pa.timestamp("us", tz="UTC"), nullable=False),
-        ]
-    )
 
 
 class VectorIndex:
@@ -120,10 +104,14 @@ class VectorIndex:
         table.checkout(version)
         return table
 
-    def newest(self) -> Any:  # noqa: ANN401
-        """The newest version, for those who judge it before readers see it; writers leave it be."""
+    def at(self, version: int) -> Any:  # noqa: ANN401
+        """A version, for those who judge it before readers see it.
+
+        Raises:
+            VectorStoreError: there is no such table.
+        """
         table = self._open()
-        table.checkout(table.version)
+        table.checkout(version)
         return table
 
     def _open(self) -> Any:  # noqa: ANN401

@@ -27,6 +27,8 @@ class Filters:
 
     Attributes:
         doc_types, source_names, document_ids: a chunk is of one of them.
+        lifecycle_states: its document is in one of them. The index has what is served: active and
+            stale, and superseded or expired where the policy demotes that.
         updated_after: its document changed at this moment or later; with a time zone.
         updated_before: its document changed before this moment; with a time zone.
         as_of: a day on which its document is in force. What is no longer served is not in the
@@ -38,6 +40,7 @@ class Filters:
     doc_types: Sequence[str] = ()
     source_names: Sequence[str] = ()
     document_ids: Sequence[str] = ()
+    lifecycle_states: Sequence[str] = ()
     updated_after: datetime | None = None
     updated_before: datetime | None = None
     as_of: date | None = None
@@ -49,7 +52,7 @@ class Filters:
         Raises:
             ConfigurationError: a value is not what its filter compares with.
         """
-        for name in ("doc_types", "source_names", "document_ids"):
+        for name in ("doc_types", "source_names", "document_ids", "lifecycle_states"):
             _check_texts(name, getattr(self, name))
         for name in ("updated_after", "updated_before"):
             moment = getattr(self, name)
@@ -80,6 +83,7 @@ class Filters:
                 ("doc_type", self.doc_types),
                 ("source_name", self.source_names),
                 ("document_id", self.document_ids),
+                ("lifecycle_state", self.lifecycle_states),
             )
             if values
         ]

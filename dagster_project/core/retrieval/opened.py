@@ -82,15 +82,15 @@ class Opened:
     """Opens a generation's table where what is to be read moved on, and not otherwise."""
 
     def __init__(
-        self, headrace: Headrace, generation: Generation | None, *, published: bool
+        self, headrace: Headrace, generation: Generation | None, version: int | None
     ) -> None:
-        """Take what to read: the live generation, unless said; where not published, the newest.
+        """Take what to read: the published version of the live generation, unless said otherwise.
 
         Nothing is opened yet.
         """
         self._headrace = headrace
         self._generation = generation
-        self._published = published
+        self._version = version
         self._lock = threading.Lock()
         self._index: VectorIndex | None = None
         self._snapshot: Snapshot | None = None
@@ -106,10 +106,10 @@ class Opened:
             index = self._index
             if index is None or index.name != generation.name:
                 index = self._index = self._headrace.store.index(generation)
-            version = index.live_version if self._published else index.version
+            version = index.live_version if self._version is None else self._version
             old = self._snapshot
             if old is None or (old.generation.name, old.version) != (generation.name, version):
-                table = index.live() if self._published else index.newest()
+                table = index.live() if self._version is None else index.at(self._version)
                 self._snapshot = Snapshot(generation, int(table.version), table)
             assert self._snapshot is not None
             return self._snapshot

@@ -49,6 +49,6 @@ class CrossEncoderReranker:
 
 
 @lru_cache(maxsize=2)
-def load_reranker(model: str) -> Reranker:
-    """A reranker, loaded once a process."""
-    return CrossEncoderReranker(model)
+def load_reranker(model: str) -> Reranker | None:
+    """The reranker of a setting, loaded once a process; None where it is empty."""
+    return CrossEncoderReranker(model) if model else None

@@ -45,7 +45,7 @@ class Retriever:
         ranking: Ranking | None = None,
         reranker: Reranker | None = None,
         generation: Generation | None = None,
-        published: bool = True,
+        version: int | None = None,
     ) -> None:
         """Take who reads, and what; nothing is opened yet.
 
@@ -55,7 +55,8 @@ class Retriever:
             ranking: how answers are ordered; by the settings' weights, unless said.
             reranker: what reads the best answers again; the settings' model, unless said.
             generation: what to read, unless it is the live one.
-            published: whether to read its published version, or its newest, as an eval does.
+            version: which version of that, unless it is what is published: an eval asks one that
+                readers do not see yet.
         """
         settings = headrace.settings
         self._headrace = headrace
@@ -64,7 +65,7 @@ class Retriever:
             vector_weight=settings.vector_weight, text_weight=settings.text_weight
         )
         self._reranker = reranker
-        self._opened = Opened(headrace, generation, published=published)
+        self._opened = Opened(headrace, generation, version)
 
     def reading_as(self, principals: Principals) -> Retriever:
         """The same for another reader; what is opened and loaded is shared."""
@@ -135,8 +136,12 @@ class Retriever:
         budget = Budget(
             budget_words, budget_tokens, lambda text: asked.model.count_tokens([text])[0]
         )
-        value = self._value(asked.expansion.metric) if values else None
-        return pack(query, asked.best(_CHOICE, _PER_DOCUMENT), budget, value)
+        hits = asked.best(_CHOICE, _PER_DOCUMENT)
+        metric = asked.expansion.metric
+        # A number without what it means, as where a filter leaves the definition out, is no answer.
+        is_defined = metric is not None and hits[:1] and hits[0].chunk_id == metric.chunk_id
+        value = self._value(metric) if values and is_defined else None
+        return pack(query, hits, budget, value)
 
     def document(self, document_id: str) -> Document | None:
         """A document as it was cut, or None where there is none that the reader may read."""
@@ -207,9 +212,5 @@ class Retriever:
             snapshot=snapshot,
             model=self._headrace.model(snapshot.generation.model),
             ranking=self.ranking,
-            reranker=self._reranker or _reranker_of(self._headrace.settings.rerank_model),
+            reranker=self._reranker or load_reranker(self._headrace.settings.rerank_model),
         )
-
-
-def _reranker_of(model: str) -> Reranker | None:
-    return load_reranker(model) if model else None

@@ -80,6 +80,12 @@ def _scanned() -> bytes:
     return target.getvalue()
 
 
+def _back_to_itself() -> bytes:
+    """A PDF whose table of contents says that the one before it is itself."""
+    made = _pdf_of(zlib.compress(b""))
+    return made.replace(b"/Root 1 0 R", b"/Root 1 0 R/Prev %d" % made.rindex(b"xref\n0"))
+
+
 def _zeros(megabytes: int) -> bytes:
     packer = zlib.compressobj(1)
     zeros = bytes(1 << 20)
@@ -140,6 +146,10 @@ def _specials(docx: bytes) -> dict[str, tuple[bytes, str]]:
         "scanned.pdf": (_scanned(), "only pictures of pages"),
         "no-pages.pdf": (_pdf_of(zlib.compress(b""), pages=b"/Kids[]/Count 0"), ""),
         "circle.pdf": (_pdf_of(zlib.compress(b""), pages=b"/Kids[2 0 R]/Count 1"), ""),
+        "back-to-itself.pdf": (_back_to_itself(), "nested too deeply"),
+        "no-such-filter.pdf": (_pdf_of(b"text", "/None"), "Unsupported filter"),
+        "bad-lzw.pdf": (_pdf_of(b"\xff" * 3_000, "/LZWDecode"), "damaged"),
+        "deep.pdf": (_pdf_of(zlib.compress(b"[" * 100_000)), "it has no text"),
         "no-text.pdf": (_pdf_of(zlib.compress(b"0 0 m 1 1 l S")), "it has no text"),
         "damaged.pdf": (_pdf_of(zlib.compress(b"BT /F1 12 Tf (a) Tj ET" * 900)[:60]), "damaged"),
         "encrypted.pdf": (pdf(encrypt="secret"), "encrypted"),
@@ -148,15 +158,28 @@ def _specials(docx: bytes) -> dict[str, tuple[bytes, str]]:
         "is-a-pdf.md": (pdf(), "holds a PDF"),
         "is-a-picture.html": (b"\x89PNG\r\n\x1a\n" + bytes(100), "holds a picture"),
         "is-old.docx": (b"\xd0\xcf\x11\xe0" + bytes(600), "old or encrypted Office"),
+        "is-rtf.docx": (b"{\\rtf1 text}", "an RTF file"),
+        "is-html.docx": (HTML, "something else, not docx"),
+        "is-html.pdf": (HTML, "something else, not pdf"),
+        "is-gzip.pdf": (b"\x1f\x8b\x08" + bytes(50), "a gzip archive"),
         "empty.pdf": (b"", "empty"),
         "empty.md": (b"", "empty"),
         "aliases.md": (f"---\na0: &a0 [1]\n{aliases}\n---\ntext".encode(), "uses an alias"),
         "deep.md": (b"---\na: " + b"[" * 20_000 + b"\n---\ntext", "nested too deeply"),
         "long.md": (b"---\na: " + b"x" * 200_000 + b"\n---\ntext", "keep it under"),
+        "code.md": (b"---\na: !!python/object/apply:os.abort []\n---\ntext", "is not YAML at line"),
+        "torn.md": (b"---\na: [b\n---\ntext", "is not YAML at line"),
+        "late.md": (b"---\nvalid_to: 99999-01-01\n---\ntext", "write it as YYYY-MM-DD"),
+        "nobodys.md": (b"---\naccess: []\n---\ntext", "access is an empty list"),
         "infinite.md": (b"---\na: .inf\n---\ntext", "infinite"),
         "latin.txt": ("caf\xe9 ".encode("latin-1") * 50, "not UTF-8 at byte 3"),
+        "utf16.txt": ("some text".encode("utf-16"), "not UTF-8 at byte 0"),
+        "overlong.txt": (b"\xc0\xaf text", "not UTF-8 at byte 0"),
+        "surrogate.txt": (b"text \xed\xa0\x80", "not UTF-8 at byte 5"),
         "latin.html": ("<p>caf\xe9</p>".encode("latin-1") * 50, "not UTF-8 at byte 6"),
         "deep.html": (b"<div>" * 30_000 + b"text", "nested too deeply"),
+        "deep-list.html": (b"<ul><li>" * 400 + b"text", "nested too deeply"),
+        "frames.html": (b"<frameset><frame src=/etc/passwd></frameset>", "no text outside"),
         "huge.txt": (b"some text " * 1_300_000, "HEADRACE_MAX_FILE_MB"),
         "zeros.md": (bytes(5_000), "nothing but zeros"),
         "zeros.html": (bytes(5_000), "nothing but zeros"),
@@ -164,8 +187,38 @@ def _specials(docx: bytes) -> dict[str, tuple[bytes, str]]:
     }
 
 
+def _oddities(docx: bytes) -> dict[str, bytes]:
+    """Files that are made to harm, and of which something can be read."""
+    with zipfile.ZipFile(io.BytesIO(docx)) as archive:
+        document = archive.read("word/document.xml")
+        untyped = {n: archive.read(n) for n in archive.namelist() if n != "[Content_Types].xml"}
+    wide = document.replace(b"<w:tcPr>", b'<w:tcPr><w:gridSpan w:val="1000000000"/>')
+    assert wide != document
+    return {
+        "wide.docx": _with(docx, "word/document.xml", wide),
+        "untyped.docx": _zip(untyped),
+        "wide.html": b"<table><tr><td colspan=1000000000>text</td></tr></table>",
+        "tall.html": b"<table><tr><td rowspan=1000000000>text</td></tr></table>",
+        "attributes.html": b"<p " + b"a=1 " * 100_000 + b">text</p>",
+        "no-characters.html": b"<p>text &#1114112;&#xD800;</p>",
+        "open-comment.html": b"<p>text<!--" + b"-" * 100_000,
+        "nul.md": b"# A note\n\nSome\x00text.",
+        "unclosed.md": b"---\ntitle: a\n\ntext",
+        "two\nlines.md": b"text",
+        "quote'\";--.md": b"text",
+        "%s%00.md": b"text",
+        f"{'long' * 60}.md": b"text",
+    }
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reasons() -> dict[str, str]:
+    """What is said of each file that must be refused."""
+    return {"sparse.pdf": "HEADRACE_MAX_FILE_MB"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, reasons: dict[str, str]) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     docx = _docx()
     bases = {"pdf": pdf(), "docx": docx, "html": HTML, "md": MARKDOWN}
@@ -174,7 +227,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         suffix = list(bases)[number % 4]
         mutate = MUTATIONS[number // 4 % len(MUTATIONS)]
         (folder / f"mutant{number}.{suffix}").write_bytes(mutate(bases[suffix], chance))
-    for name, (data, _) in _specials(docx).items():
+    for name, (data, reason) in _specials(docx).items():
+        (folder / name).write_bytes(data)
+        reasons[name] = reason
+    for name, data in _oddities(docx).items():
         (folder / name).write_bytes(data)
     # It takes no room on the disk, and would take all of the memory.
     with (folder / "sparse.pdf").open("wb") as sparse:
@@ -209,13 +265,15 @@ def _entangle(folder: Path, outside: Path) -> dict[str, str]:
 
 
 def test_each_file_is_loaded_or_refused_with_a_reason(
-    headrace: Headrace, folder: Path, tmp_path: Path
+    headrace: Headrace, folder: Path, reasons: dict[str, str], tmp_path: Path
 ) -> None:
-    reasons = {name: reason for name, (_, reason) in _specials(_docx()).items()}
-    reasons |= _entangle(folder, tmp_path) | {"sparse.pdf": "HEADRACE_MAX_FILE_MB"}
+    reasons |= _entangle(folder, tmp_path)
     files = [path for path in folder.rglob("*") if not path.is_dir()]
-    hostile = [path for path in files if not path.name.startswith("good.")]
-    assert len(hostile) >= 500
+    good = {f"hostile:good.{suffix}" for suffix in ("pdf", "docx", "html", "md")}
+    good |= {"hostile:is-a-folder.pdf/inside.md"}
+    odd = {f"hostile:{name}" for name in _oddities(_docx())}
+    # A link to a folder is no file, and is refused as one.
+    assert len(files) + 1 - len(good) == MUTANTS + len(reasons) + len(odd) == 530
     limits = Limits(size=12_000_000, processes=2)
     report = ingest_files(headrace.warehouse, str(folder), "hostile", limits)
     loaded, refused = bodies(headrace, "hostile"), quarantine(headrace, "hostile")
@@ -227,8 +285,7 @@ def test_each_file_is_loaded_or_refused_with_a_reason(
     assert all(body.strip() for body in loaded.values())
     for name, reason in reasons.items():
         assert reason in refused[f"hostile:{name}"], name
-    good = {f"hostile:good.{suffix}" for suffix in ("pdf", "docx", "html", "md")}
-    assert good | {"hostile:is-a-folder.pdf/inside.md"} <= set(loaded)
+    assert good | odd <= set(loaded)
     # The mutants fail in many ways, and some not at all.
     assert len({reason for key, reason in refused.items() if "mutant" in key}) > 20
     assert sum("mutant" in key for key in loaded) > 50

@@ -28,8 +28,10 @@ from dagster_project.core.retrieval.rerank import Reranker
 
 # Candidates whose rows are read at a time: as many as are wanted, and some that may be left out.
 _SPARE = 10
-# What a search that found too little looks through next, of what it did.
+# What a search that found too little looks through next, of what it did; and where it ends, since
+# copies and a share of each document may leave out almost all there is.
 _DEEPER = 4
+_DEEPEST = 10_000
 Row = dict[str, Any]
 Search = Callable[[int], list[Row]]
 
@@ -57,7 +59,7 @@ class Asked:
     reranker: Reranker | None
 
     def best(self, k: int, per_document: int | None) -> list[Hit]:
-        """The `k` best, one text once; fewer only where there are no more."""
+        """The `k` best, one text once; fewer only where the first 10,000 of a leg have no more."""
         depth = max(self.ranking.depth, k)
         while True:
             candidates, is_all = self._candidates(depth)
@@ -65,7 +67,7 @@ class Asked:
                 candidates = self._reranked(candidates, self.reranker)
             shelf = Shelf(per_document)
             chosen = self._chosen(candidates, shelf, k)
-            if len(chosen) == k or is_all:
+            if len(chosen) == k or is_all or depth >= _DEEPEST:
                 return self._hits(chosen, shelf)
             depth *= _DEEPER
 
@@ -73,17 +75,16 @@ class Asked:
         self, candidates: Sequence[Candidate], shelf: Shelf, k: int
     ) -> list[tuple[Candidate, Row]]:
         chosen: list[tuple[Candidate, Row]] = []
-        size = k + _SPARE
-        for start in range(0, len(candidates), size):
+        start, size = 0, k + _SPARE
+        while start < len(candidates) and len(chosen) < k:
             page = candidates[start : start + size]
+            start, size = start + size, size * 2
             rows = self._rows(page)
             for candidate in page:
                 row = rows[candidate.chunk_id]
                 text = row["chunk_text"][row["header_length"] :]
                 if len(chosen) < k and shelf.takes(row["chunk_id"], row["document_id"], text):
                     chosen.append((candidate, row))
-            if len(chosen) == k:
-                break
         return chosen
 
     def _hits(self, chosen: Sequence[tuple[Candidate, Row]], shelf: Shelf) -> list[Hit]:

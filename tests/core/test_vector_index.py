@@ -23,8 +23,8 @@ from dagster_project.core.settings import Settings
 
 from .shelves import chunk, put, shelves
 
-ROWS = 3_000
-LOW = 1_000
+ROWS = 2_000
+LOW = 500
 CHECK = NEAREST
 
 

@@ -12,19 +12,20 @@
     A query of the documents of some models, one row a document and model, with defaults for what a model leaves out
     and `refused_because`, the reason why a document is not taken; null where it is.
 
-    `conditions` gives, by the name of a model, the condition for its rows to be read; `true` for all. All rows of a
-    document_id must be among those that are read, since only the one that changed last is taken.
+    `conditions` gives, by the name of a model, the condition for its rows to be read: `true` for all of them. A model
+    it does not name is not read; without conditions every model is read whole. All rows of a document_id must be among
+    those that are read, since only the one that changed last is taken.
 -#}
-{% macro incoming_documents(conditions) %}
+{% macro incoming_documents(conditions=none) %}
 with incoming as (
 
-    {% for model, condition in conditions.items() %}
+    {% for model in headrace.document_models() if conditions is none or model in conditions %}
     select
         '{{ model }}' as document_model,
         {{ headrace.document_columns() | join(',\n        ') }}
     from {{ headrace.document_model(model) }}
-    {%- if condition != 'true' %}
-    where {{ condition }}
+    {%- if conditions and conditions[model] != 'true' %}
+    where {{ conditions[model] }}
     {%- endif %}
     {% if not loop.last %}
     union all

@@ -126,7 +126,7 @@ current_documents as (
 
     union all
 
-    -- What is no longer there leaves a row without its text{{ '; what is not compared is as it was' if concerned }}.
+    -- What is no longer there leaves a row without its text; what this run does not compare is as it was.
     select
         stored.document_id,
         stored.source_name,
@@ -223,9 +223,7 @@ changed as (
             or coalesce(stored.version_family, '') <> coalesce(states.version_family, '')
             or stored.source_updated_at <> current_documents.source_updated_at
         )
-        {%- if concerned %}
-        and {{ headrace.is_one_of('current_documents.document_id', concerned.judged.ids) }}
-        {%- endif %}
+        and {{ headrace.is_one_of('current_documents.document_id', concerned.judged.ids) if concerned else 'true' }}
 
 ),
 

@@ -257,6 +257,7 @@ class Reader:
     searched: int = 0
     found: int = 0
     _seen: int = field(default=0, init=False)
+    _read: tuple[str, int | None] | None = field(default=None, init=False)
 
     def pending(self) -> list[Change]:
         """Changes that were not seen."""
@@ -279,6 +280,12 @@ class Reader:
 
     def _look(self, pending: Sequence[Change]) -> None:
         index = self.headrace.live_index
+        # What was committed since a version was read is not in it. The reader leaves the cores to
+        # what is measured.
+        version = (index.name, index.live_version)
+        if version == self._read:
+            return
+        self._read = version
         where = is_one_of("document_id", [change.document_id for change in pending])
         rows = _select(index.live(), ["document_id", "chunk_text"], where)
         now = time.time()

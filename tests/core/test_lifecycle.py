@@ -237,6 +237,37 @@ def test_a_check_of_the_index_blocks_and_leaves_readers_their_version(
     assert library.look(name).status is Status.PASS
 
 
+@pytest.mark.parametrize(("minutes", "status"), [(2, Status.WARN), (6, Status.FAIL)])
+def test_a_lag_over_the_promise_is_seen_until_it_is_past(
+    library: Library, minutes: int, status: Status
+) -> None:
+    def published(lag: int) -> None:
+        """As if the documents had reached readers so many minutes after their change."""
+        with psycopg.connect(library.headrace.postgres_url) as connection:
+            connection.execute(
+                "update headrace_ops.published_documents set is_backfill = false, "
+                "source_updated_at = published_at - make_interval(mins => %s)",
+                (lag,),
+            )
+
+    library.policy(2024, 14, "2027-01-01")
+    library.build()
+    # What comes first is a load, for which nobody waits.
+    library.write("other.md", "---\ntitle: Other\nowner: Ann\n---\nAnother text altogether.")
+    library.build()
+    version = library.headrace.live_index.live_version
+    published(minutes)
+    found = library.look("lag_is_within_the_promise")
+    assert found.status is status
+    assert found.figures["p95_lag_seconds"] == 60 * minutes
+    assert found.samples[0]["source_name"] == "library"
+    assert "headrace status" in BY_NAME["lag_is_within_the_promise"].remedy_for(found)
+    # What is late is better than what is later still.
+    assert library.headrace.live_index.live_version == version
+    published(0)
+    assert library.look("lag_is_within_the_promise").status is Status.PASS
+
+
 def test_each_check_says_what_to_do() -> None:
     for check in CHECKS:
         assert isinstance(check, Check) and check.remedy and check.description

@@ -14,7 +14,7 @@ from lancedb.index import IvfRq
 from numpy.typing import NDArray
 
 from dagster_project.core.build import Headrace
-from dagster_project.core.checks.index import NEAREST
+from dagster_project.core.checks.index import CURRENT, NEAREST
 from dagster_project.core.checks.model import Status
 from dagster_project.core.errors import ConfigurationError, VectorStoreError
 from dagster_project.core.index import VectorIndexing
@@ -102,6 +102,18 @@ def test_an_index_that_misses_the_nearest_is_seen(tmp_path: Path) -> None:
     assert finding.figures["recall_at_10"] < 0.7
     assert "generations rebuild" in CHECK.remedy_for(finding)
     assert CHECK.look(_tidied(headrace)).status is Status.PASS
+
+
+def test_rows_outside_the_search_index_are_seen_until_they_are_brought_in(tmp_path: Path) -> None:
+    headrace = shelves(tmp_path)
+    put(headrace, [chunk("first", "The first note.")])
+    assert CURRENT.look(headrace).status is Status.PASS
+    put(headrace, (chunk(f"n:{number}", "A note.") for number in range(5_001)), indexed=False)
+    finding = CURRENT.look(headrace)
+    assert finding.status is Status.WARN
+    assert finding.figures["unindexed_rows"] == 5_001
+    assert "headrace maintain" in CURRENT.remedy_for(finding)
+    assert CURRENT.look(_tidied(headrace)).status is Status.PASS
 
 
 def test_a_filter_leaves_an_index_of_vectors_as_many_as_there_are(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from dagster_project.core.build import Headrace, NotPublishedError
 from dagster_project.core.checks import CHECKS, Check, Finding, Status, hold_back
+from dagster_project.core.dbt import DbtError
 from dagster_project.core.ingest import ingest_files
 from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import PACKAGE_PROJECT
@@ -182,7 +183,30 @@ def test_a_check_of_documents_fails_and_passes_when_it_is_mended(
         assert found.status is status
         assert found.samples[0]["document_id"].startswith("library:")
         assert BY_NAME[name].remedy_for(found)
+        assert BY_NAME[name].blocks == (status is Status.FAIL)
+        if BY_NAME[name].blocks:
+            with pytest.raises(NotPublishedError, match=name):
+                hold_back(library.headrace)
     assert library.look(name).status is Status.PASS
+
+
+def test_a_data_test_of_dbt_that_fails_leaves_readers_their_version(library: Library) -> None:
+    test = library.project.parent / "tests" / "nothing_is_secret.sql"
+    test.parent.mkdir()
+    test.write_text(
+        "select * from {{ ref('headrace', 'rag__documents') }} where body like '%secret%'"
+    )
+    library.write("plan.md", "---\ntitle: The plan\n---\nWhat we do next year.")
+    library.build()
+    version, rows = library.headrace.live_index.live_version, library.headrace.live_index.dump()
+    library.write("plan.md", "---\ntitle: The plan\n---\nThe secret of next year.")
+    with pytest.raises(DbtError, match="nothing_is_secret"):
+        library.build()
+    assert library.headrace.live_index.live_version == version
+    assert library.headrace.live_index.dump() == rows
+    library.write("plan.md", "---\ntitle: The plan\n---\nWhat we do in spring.")
+    library.build()
+    assert library.answers("spring") == {"plan.md": "active"}
 
 
 def test_two_that_disagree_are_shown_side_by_side_until_one_goes(library: Library) -> None:
@@ -235,6 +259,28 @@ def test_a_check_of_the_index_blocks_and_leaves_readers_their_version(
     _set(library, column, good)
     library.headrace.publish()
     assert library.look(name).status is Status.PASS
+
+
+def test_a_row_that_was_lost_on_its_way_keeps_its_version_from_readers(library: Library) -> None:
+    library.policy(2024, 14, "2027-01-01")
+    library.build()
+    index, name = library.headrace.live_index, "holds_what_the_warehouse_holds"
+    version = index.live_version
+    library.write("other.md", "---\ntitle: Other\nowner: Ann\n---\nAnother text altogether.")
+    ingest_files(library.headrace.warehouse, str(library.folder), "library")
+    library.headrace.transform()
+    library.headrace.sync()
+    lost = index.where("document_id = 'library:other.md'", ["chunk_id"], live=False)
+    index.delete(lost["chunk_id"].to_pylist())
+    with pytest.raises(NotPublishedError, match="1 chunks missing"):
+        library.headrace.publish()
+    assert index.live_version == version
+    found = library.look(name)
+    assert found.status is Status.FAIL and BY_NAME[name].blocks
+    assert "verify --repair" in BY_NAME[name].remedy_for(found)
+    library.headrace.repair()
+    assert library.look(name).status is Status.PASS
+    assert "other.md" in library.answers("another text")
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(2, Status.WARN), (6, Status.FAIL)])

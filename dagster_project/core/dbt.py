@@ -215,8 +215,8 @@ class Dbt:
         """
         if self._manifest is None:
             self.parse()
-        arguments = ["run", "--no-write-json", "--no-version-check", "--select", *models]
-        arguments += ["--vars", json.dumps(variables)]
+        arguments = ["run", "--no-write-json", "--no-version-check", "--no-populate-cache"]
+        arguments += ["--select", *models, "--vars", json.dumps(variables)]
         # dbt reads the source of every caller above it, several times: below Dagster, where there
         # are many, that was a third of a batch. Above a thread's first function there are none.
         with ThreadPoolExecutor(1) as thread:

@@ -100,7 +100,15 @@ def build_app(headrace: Headrace, readers: Readers | None, hosts: Sequence[str] 
         headrace: whose index, metrics and settings these are.
         readers: whose the tokens are; None lets everybody read what everyone may.
         hosts: names, beside those of this machine, that requests may address it by.
+
+    Raises:
+        ConfigurationError: there are such names and no readers.
     """
+    if hosts and readers is None:
+        raise ConfigurationError(
+            f"{hosts[0]} may be reached by others, who would all read: name the readers "
+            "(--readers FILE or HEADRACE_READERS)."
+        )
     calls = Calls(headrace, reader_of)
     app = build_server(calls).streamable_http_app(
         streamable_http_path=PATH,

@@ -135,9 +135,10 @@ class Headrace:
     @property
     def dbt(self) -> Dbt:
         """The dbt project."""
-        if self._dbt is None:
-            self._dbt = Dbt(self.settings, self.environment)
-        return self._dbt
+        dbt = self._dbt
+        if dbt is None:
+            dbt = self._dbt = Dbt(self.settings, self.environment)
+        return dbt
 
     @property
     def watch(self) -> Watch:

@@ -132,6 +132,21 @@ def test_a_value_is_what_the_warehouse_says(retriever: Retriever) -> None:
     assert sum(count for _, count in split.rows) == retriever.metric(["ticket_volume"]).rows[0][0]
 
 
+def test_a_change_of_the_metrics_is_seen(retriever: Retriever) -> None:
+    before = retriever.metric(["ticket_volume"]).rows
+    path = retriever._headrace.dbt.target / "semantic_manifest.json"
+    written = path.read_text()
+    # As dbt writes it where somebody has renamed the metric.
+    path.write_text(written.replace('"ticket_volume"', '"ticket_count"'))
+    try:
+        assert retriever.metric(["ticket_count"]).rows == before
+        with pytest.raises(ConfigurationError):
+            retriever.metric(["ticket_volume"])
+    finally:
+        path.write_text(written)
+    assert retriever.metric(["ticket_volume"]).rows == before
+
+
 def test_what_is_no_metric_is_explained(retriever: Retriever) -> None:
     for metrics, by, what in (
         (["none"], [], "do not|not exactly match"),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +17,9 @@ from core.attacks import ATTACKS
 from core.shelves import chunk, put, shelves
 from mcp import Client, MCPError
 from mcp.types import CallToolResult
+from typer.testing import CliRunner
 
+from dagster_project.cli import app
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.ingest import ingest_files
@@ -29,7 +29,7 @@ from dagster_project.serving.mcp.server import Calls, build_server
 from dagster_project.serving.mcp.tools import TOOLS
 from dagster_project.serving.readers import Reader, add_reader
 
-from .service import CLI, Listening, Pipes, environment, on_stdio, over_http, text_of
+from .service import Listening, Pipes, environment, on_stdio, over_http, text_of
 
 SECRET = "The takeover is called Kingfisher."
 NOTE = "---\ntitle: {title}\naccess: [{access}]\nupdated_at: 2026-01-0{day}\n{more}---\n{text}\n"
@@ -44,8 +44,8 @@ NOTES = {
     ),
     ("vault", "takeover"): ("Takeover", "role:board", f"{SECRET} Refund nobody."),
 }
+ANYBODY = Reader("anybody", Principals.of())
 PLENTY = {"HEADRACE_MCP_PER_MINUTE": "1000000", "HEADRACE_MCP_BURST": "1000000"}
-MODES = ["legacy", "auto"]
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +118,17 @@ async def _every_tool(client: Client) -> None:
     filters: list[dict[str, Any]] = [
         {"source_names": ["handbook"], "updated_before": "2026-01-01T12:00:00"},
         {"facts": {"plan": "Team"}, "lifecycle_states": ["active"], "as_of": "2026-02-01"},
-        {"document_ids": ["handbook:refunds.md"], "updated_after": "2025-12-31T23:00:00-02:00"},
+        {"document_ids": ["handbook:refunds.md"], "updated_after": "2026-01-01T01:00:00+02:00"},
     ]
     for each in filters:
         narrowed = await client.call_tool("search_context", {"question": "refund", **each})
         assert _found(narrowed) == {"handbook:refunds.md"}, each
-    nothing = await client.call_tool("search_context", {"question": "x", "facts": {"plan": 1}})
-    assert _found(nothing) == set() and text_of(nothing).startswith("Nothing was found")
+    for each in (
+        {"facts": {"plan": 1}},
+        {"updated_after": "2026-01-01T01:00:00-02:00", "doc_types": ["x"]},
+    ):
+        nothing = await client.call_tool("search_context", {"question": "x", **each})
+        assert _found(nothing) == set() and text_of(nothing).startswith("Nothing was found")
 
     part = {"document_id": "handbook:long.md", "max_characters": 100}
     first = await client.call_tool("get_document", part)
@@ -160,17 +164,15 @@ async def _every_tool(client: Client) -> None:
     assert fresh["generation"] == "chunks_fake_384_0001" and fresh["version"] >= 1
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_every_tool_answers_on_stdio(built: Headrace, mode: str) -> None:
+def test_every_tool_answers_on_stdio(built: Headrace) -> None:
     async def main() -> None:
-        variables = environment(built.settings)
-        async with on_stdio(variables, "--as", "role:support", mode=mode) as client:
+        async with on_stdio(environment(built.settings), "--as", "role:support") as client:
             await _every_tool(client)
 
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
 def test_every_tool_answers_over_http(server: Listening, tokens: dict[str, str], mode: str) -> None:
     async def main() -> None:
         async with over_http(server.url, tokens["support"], mode) as client:
@@ -208,7 +210,7 @@ def test_without_a_known_token_nothing_is_said(server: Listening, tokens: dict[s
     for headers in (
         [],
         _bearer("hr_unknown"),
-        _bearer(""),
+        _bearer("-"),
         _bearer(known[:-1]),
         _bearer(known + "x"),
         [("Authorization", known)],
@@ -313,7 +315,7 @@ def test_what_is_too_long_or_no_json_is_refused(server: Listening, tokens: dict[
             trust_env=False,
         )
         assert answer.status_code == 400, content[:10]
-        assert "Traceback" not in answer.text and "/" not in answer.text.replace("n/a", "")
+        assert "Traceback" not in answer.text and 'File "' not in answer.text
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -335,7 +337,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("search_context", {"question": "x", "facts": {"a": ["b"]}}, "facts.a"),
     ("get_document", {"document_id": "x", "offset": -1}, "greater than or equal to 0"),
     ("get_document", {"document_id": "x", "max_characters": 10**9}, "less than or equal"),
-    ("lookup_term", {"name": None}, "valid string"),
+    ("lookup_term", {"name": None}, "name is missing"),
     ("query_metric", {"metrics": []}, "at least 1 item"),
     ("query_metric", {"metrics": ["a"], "limit": 1_001}, "less than or equal to 1000"),
     ("query_metric", {"metrics": ["a"], "where": "1=1"}, "no argument 'where'"),
@@ -361,27 +363,26 @@ def test_an_attack_in_an_argument_is_refused_or_harmless(
 ) -> None:
     rows = built.live_index.count()
     theirs = {"handbook:refunds.md", "handbook:long.md"}
+    # A half of a surrogate pair cannot even be sent by this client.
+    attacks = [attack for attack in ATTACKS if "\ud800" not in attack]
+    filters: list[Callable[[str], dict[str, Any]]] = [
+        lambda name: {"doc_types": [name]},
+        lambda name: {"source_names": [name, "vault"]},
+        lambda name: {"document_ids": [name, "vault:takeover.md"]},
+        lambda name: {"lifecycle_states": [name]},
+        lambda name: {"facts": {name: name}},
+    ]
 
     async def main() -> None:
         async with over_http(server.url, tokens["anybody"]) as client:
-            # A half of a surrogate pair cannot even be sent by this client.
-            for attack in [each for each in ATTACKS if "\ud800" not in each]:
-                found = await client.call_tool(
-                    "search_context", {"question": f"refund {attack}"[:8_000]}
-                )
+            for number, attack in enumerate(attacks):
+                question = f"refund {attack}"[:8_000]
+                found = await client.call_tool("search_context", {"question": question})
                 assert found.is_error or _found(found) <= theirs, attack
                 name = attack[:500]
-                for filters in (
-                    {"doc_types": [name]},
-                    {"source_names": [name, "vault"]},
-                    {"document_ids": [name, "vault:takeover.md"]},
-                    {"lifecycle_states": [name]},
-                    {"facts": {name: name}},
-                ):
-                    found = await client.call_tool(
-                        "search_context", {"question": "refund", **filters}
-                    )
-                    assert found.is_error or not _found(found), (attack, filters)
+                narrowed = {"question": "refund", **filters[number % len(filters)](name)}
+                found = await client.call_tool("search_context", narrowed)
+                assert found.is_error or not _found(found), narrowed
                 for tool, arguments in (
                     ("get_document", {"document_id": name}),
                     ("lookup_term", {"name": name[:200]}),
@@ -390,7 +391,7 @@ def test_an_attack_in_an_argument_is_refused_or_harmless(
                     result = await client.call_tool(tool, arguments)
                     assert SECRET not in text_of(result)
                     assert result.is_error or result.structured_content["term"] is None
-                    assert "reference" not in text_of(result) and "Error" not in text_of(result)
+                    assert "its log" not in text_of(result).lower(), text_of(result)
 
     asyncio.run(main())
     assert built.live_index.count() == rows
@@ -401,14 +402,14 @@ def test_an_attack_in_an_argument_is_refused_or_harmless(
 
 
 def test_too_many_calls_say_when_to_try_again(built: Headrace) -> None:
-    variables = environment(built.settings, HEADRACE_MCP_PER_MINUTE="1", HEADRACE_MCP_BURST="2")
+    few = Headrace(replace(built.settings, mcp_per_minute=1, mcp_burst=2))
 
     async def main() -> None:
-        async with on_stdio(variables) as client:
-            asked = {"question": "refund"}
+        async with Client(build_server(Calls(few, lambda context: ANYBODY))) as client:
+            asked = {"question": "refund rule"}
             for _ in range(2):
                 assert len(_found(await client.call_tool("search_context", asked))) == 2
-            for name, arguments in (("search_context", asked), ("freshness", {})):
+            for name, arguments in (("search_context", asked), ("freshness", {"bad": 1})):
                 refused = await client.call_tool(name, arguments)
                 assert refused.is_error
                 assert re.search(r"1 a minute, 2 at once\. Try again in \d+ s", text_of(refused))
@@ -491,9 +492,7 @@ def test_without_a_warehouse_documents_are_read(tmp_path: Path) -> None:
 
 
 def test_before_a_build_it_says_what_to_run(tmp_path: Path) -> None:
-    server = build_server(
-        Calls(shelves(tmp_path), lambda context: Reader("tests", Principals.of()))
-    )
+    server = build_server(Calls(shelves(tmp_path), lambda context: ANYBODY))
 
     async def main() -> None:
         async with Client(server) as client:
@@ -518,32 +517,25 @@ def test_nobody_listens_to_others_without_readers(tmp_path: Path) -> None:
             listen("localhost", port, None)
 
 
-def _cli(variables: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *CLI, "mcp", *arguments],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_the_command_line_makes_tokens_and_refuses_what_is_unclear(
-    built: Headrace, tmp_path: Path
-) -> None:
+def test_the_command_line_makes_tokens_and_refuses_what_is_unclear(tmp_path: Path) -> None:
     path = tmp_path / "readers.yml"
-    variables = environment(replace(built.settings, readers=path), HEADRACE_READERS=str(path))
-    made = _cli(variables, "token", "--name", "bot", "--as", "role:support")
-    assert made.returncode == 0 and re.fullmatch(r"hr_[\w-]{43}\n", made.stdout)
-    assert made.stdout.strip() not in path.read_text() and made.stdout.strip() not in made.stderr
+    line = ["mcp", "token", "--readers", str(path), "--name", "bot", "--as", "role:support"]
+    made = CliRunner().invoke(app, line)
+    assert made.exit_code == 0 and re.fullmatch(r"hr_[\w-]{43}\n", made.stdout)
+    assert made.stdout.strip() not in path.read_text() + made.stderr
     for arguments, what in (
-        (["token", "--name", "bot", "--as", "role:support"], "already"),
-        (["--http", "--as", "role:support"], "the token says who reads"),
-        (["--readers", str(path)], "go with --http"),
+        (line, "'bot' already"),
+        (["mcp", "token", "--readers", str(path), "--name", "other"], "Say what the reader is"),
+        (["mcp", "token", "--name", "bot", "--as", "role:support"], "Say where the readers are"),
+        (["mcp", "--http", "--as", "role:support"], "the token says who reads"),
+        (["mcp", "--http", "--readers", str(tmp_path / "none.yml")], "cannot be read"),
+        (["mcp", "--http", "--host", "0.0.0.0"], "can be reached by others"),
+        (["mcp", "--readers", str(path)], "go with --http"),
+        (["mcp", "--admin", "--as", "role:support"], "leave one of them out"),
     ):
-        refused = _cli(variables, *arguments)
-        assert (refused.returncode, refused.stdout) == (2, "")
-        assert what in " ".join(refused.stderr.split())
+        refused = CliRunner().invoke(app, arguments, env={"HEADRACE_HOME": str(tmp_path)})
+        assert isinstance(refused.exception, ConfigurationError), arguments
+        assert what in str(refused.exception)
 
 
 def test_without_readers_everybody_here_reads_what_everyone_may(built: Headrace) -> None:

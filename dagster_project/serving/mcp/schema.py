@@ -44,9 +44,10 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def checked(arguments: type[Arguments], values: Mapping[str, Any] | None) -> Arguments | str:
-    """The arguments of a call, or what is wrong with them."""
+    """The arguments of a call, or what is wrong with them; null is as if it were left out."""
+    given = {name: value for name, value in (values or {}).items() if value is not None}
     try:
-        return arguments.model_validate(dict(values or {}))
+        return arguments.model_validate(given)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         told = [_told(each, arguments) for each in found[:_MOST_NAMED]]

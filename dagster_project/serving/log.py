@@ -15,7 +15,7 @@ _PLACES = re.compile(
     r"""|(?<=server\ at\ ")[^"]+""",
     re.VERBOSE,
 )
-_LONGEST = 600
+_LONGEST = 1_500
 
 
 def told(message: str) -> str:

@@ -178,8 +178,8 @@ def test_a_model_asks_for_terms_and_metrics(retriever: Retriever) -> None:
     headrace = retriever._headrace
     pipes = Pipes(environment(headrace.settings), *CLI, "mcp", "--admin")
 
-    def call(name: str, **arguments: Any) -> Any:  # noqa: ANN401 - any JSON
-        return pipes.ask("tools/call", {"name": name, "arguments": arguments})
+    def call(tool: str, /, **arguments: Any) -> Any:  # noqa: ANN401 - any JSON
+        return pipes.ask("tools/call", {"name": tool, "arguments": arguments})
 
     pipes.begin()
     with psycopg.connect(headrace.postgres_url) as connection:
@@ -202,6 +202,14 @@ def test_a_model_asks_for_terms_and_metrics(retriever: Retriever) -> None:
     assert between["content"][0]["text"].startswith("metric_time__day | ticket_volume\n")
     cut = call("query_metric", **asked, limit=2)["structuredContent"]
     assert len(cut["rows"]) == 2 and cut["may_have_more"]
+
+    with psycopg.connect(headrace.postgres_url) as connection:
+        connection.execute("lock table headrace.sem_tickets in access exclusive mode")
+        slow = {"name": "query_metric", "arguments": {"metrics": ["ticket_volume"]}}
+        waiting = pipes.start("tools/call", slow)
+        # The metric waits for the table, and the search for nothing.
+        assert not call("search_context", question="refund")["isError"]
+    assert pipes.wait(waiting)["structuredContent"]["rows"] == whole["rows"]
 
     unknown = call("query_metric", metrics=["ticket_volumes"])
     assert unknown["isError"] and "ticket_volume" in unknown["content"][0]["text"]

@@ -134,14 +134,22 @@ class Pipes:
         self._id = 0
 
     def ask(self, method: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-        """The result of a request; every line up to it is kept."""
+        """The result of a request."""
+        return self.wait(self.start(method, params))
+
+    def start(self, method: str, params: dict[str, Any]) -> int:
+        """Make a request; its id."""
         self._id += 1
         self._send({"id": self._id, "method": method, "params": params})
+        return self._id
+
+    def wait(self, number: int) -> Any:  # noqa: ANN401 - any JSON
+        """The result of the request of an id; every line up to it is kept."""
         assert self._process.stdout is not None
         while line := self._process.stdout.readline():
             self.lines.append(line)
             message = json.loads(line)
-            if message.get("id") == self._id:
+            if message.get("id") == number:
                 return message["result"]
         raise AssertionError("the output ended")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import ConfigurationError
-from dagster_project.core.retrieval import Filters, Retriever
+from dagster_project.core.retrieval import Filters, Retriever, Term
 from dagster_project.serving.log import told
 from dagster_project.serving.mcp.schema import Answer, Arguments
 
@@ -279,13 +280,7 @@ def lookup_term(retriever: Retriever, asked: LookupTerm) -> tuple[str, FoundTerm
     """The term of the glossary that a name means."""
     term = retriever.term(asked.name)
     if term is None:
-        names = {
-            name.lower(): each.name
-            for each in retriever.terms()
-            for name in (each.name, *each.synonyms)
-        }
-        near = difflib.get_close_matches(asked.name.lower(), names, _SIMILAR, cutoff=0.5)
-        similar = list(dict.fromkeys(names[name] for name in near))
+        similar = _similar(asked.name, retriever.terms())
         other = f" Similar: {', '.join(similar)}." if similar else ""
         text = f"The glossary has no term {asked.name!r} that this reader may read.{other}"
         return text, FoundTerm(term=None, similar=similar)
@@ -300,6 +295,17 @@ def lookup_term(retriever: Retriever, asked: LookupTerm) -> tuple[str, FoundTerm
     also = f" (also {', '.join(term.synonyms)})" if term.synonyms else ""
     metric = f"\nIts values: query_metric with {term.metric}." if term.metric else ""
     return f"{term.name}{also}: {term.definition}{metric}", FoundTerm(term=found, similar=[])
+
+
+def _similar(name: str, terms: Iterable[Term]) -> list[str]:
+    """Terms with a name of nearly the same words, in whatever order."""
+
+    def ordered(name: str) -> str:
+        return " ".join(sorted(name.lower().split()))
+
+    names = {ordered(each): term.name for term in terms for each in (term.name, *term.synonyms)}
+    near = difflib.get_close_matches(ordered(name), names, _SIMILAR, cutoff=0.5)
+    return list(dict.fromkeys(names[each] for each in near))
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:

@@ -67,12 +67,14 @@ class Readers:
             ConfigurationError: it cannot be read, or has an entry that says nothing clear.
         """
         self.path = path
-        self._content = _content(path)
-        self._entries = _parsed(self._content, path)
+        content = _content(path)
+        self._entries = _parsed(content, path)
+        # None while the file cannot be read.
+        self._content: bytes | None = content
 
-    def __len__(self) -> int:
-        """How many readers there are."""
-        return len(self._entries)
+    def __str__(self) -> str:
+        """How many there are, and where they stand."""
+        return f"{len(self._entries)} of {self.path}"
 
     def of_token(self, token: str) -> Reader | None:
         """The reader of a token, or None; nobody has one while the file cannot be read."""
@@ -91,7 +93,7 @@ class Readers:
             content = _content(self.path)
             if content != self._content:
                 self._entries = _parsed(content, self.path)
-                logger.warning("%s was read again: %s readers.", self.path, len(self._entries))
+                logger.warning("The readers changed: %s.", self)
             self._content = content
         except ConfigurationError as error:
             if self._content is not None:
@@ -117,9 +119,12 @@ def add_reader(path: Path, name: str, principals: Sequence[str], *, admin: bool 
     """
     token = _PREFIX + secrets.token_urlsafe(32)
     entry: dict[str, object] = {"name": name, "sha256": _hash(token)}
-    entry |= {"admin": True} if admin else {"principals": list(principals)}
     if admin and principals:
         raise ConfigurationError("An admin sees all: name no principals beside it.")
+    if admin:
+        entry["admin"] = True
+    else:
+        entry["principals"] = list(principals)
     before = _content(path).decode() if path.exists() else _HEADER
     known = _parsed(before.encode(), path)
     if name in {each.reader.name for each in known}:

@@ -86,6 +86,7 @@ def _refusal(*, is_given: bool) -> Response:
 
 def reader_of(context: Context) -> Reader:
     """The reader whose token came with the very request that is answered."""
+    assert context.request is not None, "over HTTP, what is answered is a request"
     reader = context.request.scope[_READER]
     assert isinstance(reader, Reader)
     return reader
@@ -178,15 +179,9 @@ def serve_http(
 ) -> None:
     """Answer on a socket until a signal ends it; the arguments are those of `build_app`."""
     name, port = listening.getsockname()[:2]
-    logger.info(
-        "MCP on http://%s:%s%s, %s.",
-        f"[{name}]" if ":" in name else name,
-        port,
-        PATH,
-        "for everyone on this machine"
-        if readers is None
-        else f"{len(readers)} readers in {readers.path}",
-    )
+    address = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    whose = f"for {readers}" if readers is not None else "for whoever is on this machine"
+    logger.info("MCP on http://%s%s, %s.", address, PATH, whose)
     config = uvicorn.Config(
         build_app(headrace, readers, hosts),
         log_config=None,

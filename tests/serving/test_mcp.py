@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 from core.attacks import ATTACKS
 from core.shelves import chunk, put, shelves
@@ -201,6 +202,32 @@ def test_each_token_reads_in_its_own_name(server: Listening, tokens: dict[str, s
             assert len(found) == shown[name]
             assert ("vault:takeover.md" in found) is told is ("vault" in sources)
             assert told is (name in {"board", "admin"})
+
+    asyncio.run(main())
+
+
+def test_lags_are_of_the_sources_that_a_reader_sees(
+    server: Listening, tokens: dict[str, str], built: Headrace
+) -> None:
+    with psycopg.connect(built.postgres_url) as connection:
+        for source in ("handbook", "vault"):
+            for number, lag in enumerate((1, 2, 3, 40)):
+                connection.execute(
+                    "insert into headrace_ops.published_documents select 'none', 1, %s, %s, "
+                    "now() - make_interval(secs => %s), now(), now(), now(), false",
+                    (f"{source}:{number}", source, lag),
+                )
+
+    async def main() -> None:
+        for name, seen in (("support", ["handbook"]), ("admin", ["handbook", "vault"])):
+            async with over_http(server.url, tokens[name]) as client:
+                report = await client.call_tool("freshness", {})
+                lags = {
+                    each["source_name"]: each["lag_seconds"]
+                    for each in report.structured_content["sources"]
+                }
+                assert lags == dict.fromkeys(seen, {"p50": 2, "p95": 40, "max": 40})
+                assert "2.0 s (median), 40.0 s (95 in 100)" in text_of(report)
 
     asyncio.run(main())
 

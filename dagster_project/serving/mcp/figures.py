@@ -91,7 +91,6 @@ class Freshness(Arguments):
 class Lag(Answer):
     """Seconds from a change in the source until readers saw it, over the last hour."""
 
-    documents: Annotated[int, Field(description="Changes that were published in that hour.")]
     p50: float
     p95: float
     max: float
@@ -148,9 +147,7 @@ def freshness(headrace: Headrace, retriever: Retriever) -> tuple[str, FreshnessR
         warehouse = headrace.warehouse
         at = warehouse.last_publication(published.generation)
         lags = {
-            row["source_name"]: Lag(
-                **{name: row[name] for name in ("documents", "p50", "p95", "max")}
-            )
+            row["source_name"]: Lag(**{name: round(row[name], 3) for name in ("p50", "p95", "max")})
             for row in warehouse.lag(_LAG_MINUTES)
         }
         count, oldest = warehouse.backlog()

@@ -58,10 +58,12 @@ class Calls:
         self._rate = RateLimit(settings.mcp_per_minute, settings.mcp_burst)
         self._places = Places(settings.mcp_concurrent)
         self._threads = anyio.CapacityLimiter(self._places.total)
+        # Made once: the SDK looks a tool up in it at each call.
+        self._listed = ListToolsResult(tools=[tool.described for tool in TOOLS.values()])
 
     async def list_tools(self, _: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
         """All tools, whoever asks."""
-        return ListToolsResult(tools=[tool.described for tool in TOOLS.values()])
+        return self._listed
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
         """Call a tool.
@@ -125,9 +127,11 @@ class Calls:
         try:
             live = self._headrace.live_generation
             self._headrace.model(live.model).embed(["warm"])
+        except HeadraceError as error:
+            logger.warning("Nothing can be searched yet: %s", error)
         except Exception:
-            # The first call says so to who can act on it.
-            logger.warning("The model could not be loaded yet.", exc_info=True)
+            # The first search will say so to whoever asks.
+            logger.exception("The model cannot be loaded.")
 
 
 def _run(tool: Tool, headrace: Headrace, retriever: Retriever, arguments: Any) -> tuple[str, str]:  # noqa: ANN401

@@ -71,7 +71,7 @@ def search(
     filters = _filters(
         doc_types, sources, documents, states, updated_after, updated_before, as_of, payload
     )
-    retriever = Retriever(Headrace(Settings.load()), _reader(principals, admin=admin))
+    retriever = Retriever(Headrace(Settings.load()), reader(principals, admin=admin))
     hits = retriever.search(query, k, filters, expand=not plain, per_document=per_document)
     if as_json:
         print_json([asdict(hit) for hit in hits])
@@ -105,7 +105,7 @@ def context(
     filters = _filters(
         doc_types, sources, documents, states, updated_after, updated_before, as_of, payload
     )
-    retriever = Retriever(Headrace(Settings.load()), _reader(principals, admin=admin))
+    retriever = Retriever(Headrace(Settings.load()), reader(principals, admin=admin))
     pack = retriever.context(
         query, filters, budget_words=words, budget_tokens=tokens, expand=not plain
     )
@@ -120,7 +120,12 @@ def examples(headrace: Headrace, query: str) -> list[Hit]:
     return Retriever(headrace, Principals.admin()).search(query, 3)
 
 
-def _reader(principals: list[str] | None, *, admin: bool) -> Principals:
+def reader(principals: list[str] | None, *, admin: bool) -> Principals:
+    """Who reads, by `--as` and `--admin`.
+
+    Raises:
+        ConfigurationError: both are given, or a principal is none.
+    """
     if admin and principals:
         raise ConfigurationError("--admin sees all and --as does not: leave one of them out.")
     return Principals.admin() if admin else Principals.of(*(principals or ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +76,7 @@ class Headrace:
         )
         self._warehouse: Warehouse | None = None
         self._embedders: dict[str, Embedder] = {}
+        self._loading = threading.Lock()
         self._dbt: Dbt | None = None
         self._url: str | None = None
         self._watch: Watch | None = None
@@ -92,17 +94,22 @@ class Headrace:
                 "HEADRACE_WAREHOUSE is bigquery: this needs Postgres. Unset it, or use a home of "
                 "its own (HEADRACE_HOME)."
             )
-        if self._url is None:
-            self._url = self.settings.postgres_url or EmbeddedPostgres(self.settings.home).start()
-        return self._url
+        # Another thread may `reconnect` in between.
+        url = self._url
+        if url is None:
+            url = self.settings.postgres_url or EmbeddedPostgres(self.settings.home).start()
+            self._url = url
+        return url
 
     @property
     def warehouse(self) -> Warehouse:
         """The warehouse, with the tables that Headrace writes."""
-        if self._warehouse is None:
-            self._warehouse = self._open_warehouse()
-            self._warehouse.prepare()
-        return self._warehouse
+        warehouse = self._warehouse
+        if warehouse is None:
+            warehouse = self._open_warehouse()
+            warehouse.prepare()
+            self._warehouse = warehouse
+        return warehouse
 
     def _open_warehouse(self) -> Warehouse:
         settings = self.settings
@@ -128,9 +135,10 @@ class Headrace:
     @property
     def dbt(self) -> Dbt:
         """The dbt project."""
-        if self._dbt is None:
-            self._dbt = Dbt(self.settings, self.environment)
-        return self._dbt
+        dbt = self._dbt
+        if dbt is None:
+            dbt = self._dbt = Dbt(self.settings, self.environment)
+        return dbt
 
     @property
     def watch(self) -> Watch:
@@ -154,10 +162,11 @@ class Headrace:
         self.watch.changed()
 
     def model(self, name: str) -> Embedder:
-        """An embedding model, loaded once."""
-        if name not in self._embedders:
-            self._embedders[name] = load_embedder(name, self.settings.embedding_backend)
-        return self._embedders[name]
+        """An embedding model, loaded once, however many threads ask for it."""
+        with self._loading:
+            if name not in self._embedders:
+                self._embedders[name] = load_embedder(name, self.settings.embedding_backend)
+            return self._embedders[name]
 
     @property
     def generation(self) -> Generation:

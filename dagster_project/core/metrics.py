@@ -61,6 +61,8 @@ class Metrics:
         """Take whose warehouse and project; nothing is loaded yet."""
         self._headrace = headrace
         self._lock = threading.Lock()
+        # The metrics as dbt wrote them, and MetricFlow over them.
+        self._read: tuple[str, Any] | None = None
 
     def value(self, metric: str) -> MetricValue:
         """The value of a metric; where it cannot be had, the reason."""
@@ -127,7 +129,7 @@ class Metrics:
         )
         try:
             with self._lock:
-                return str(self._engine.explain(request).sql_statement.sql)
+                return str(self._engine().explain(request).sql_statement.sql)
         except MetricFlowException as error:
             reason = " ".join(str(error).split()).partition("Query Input:")[0].strip()
             raise ConfigurationError(
@@ -136,8 +138,8 @@ class Metrics:
                 + f" cannot be asked for: {reason} `headrace mf list metrics` has what there is."
             ) from error
 
-    @cached_property
     def _engine(self) -> Any:  # noqa: ANN401 - MetricFlow is untyped here
+        """MetricFlow over the project as it is now: a server outlives a change of its metrics."""
         from metricflow.engine.metricflow_engine import MetricFlowEngine
         from metricflow_semantics.model.dbt_manifest_parser import (
             parse_manifest_from_dbt_generated_manifest,
@@ -145,14 +147,19 @@ class Metrics:
         from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
 
         dbt = self._headrace.dbt
-        manifest = parse_manifest_from_dbt_generated_manifest(dbt.semantic_manifest)
+        written = dbt.semantic_manifest
+        if self._read is not None and self._read[0] == written:
+            return self._read[1]
+        manifest = parse_manifest_from_dbt_generated_manifest(written)
         if not manifest.metrics:
             raise ConfigurationError(f"The dbt project {dbt.project} has no metric.")
         # It is asked for the dialect alone; its protocol has more.
         client: Any = _Dialect(is_bigquery=self._headrace.settings.bigquery is not None)
-        return MetricFlowEngine(
+        engine = MetricFlowEngine(
             semantic_manifest_lookup=SemanticManifestLookup(manifest), sql_client=client
         )
+        self._read = (written, engine)
+        return engine
 
 
 class _Dialect:

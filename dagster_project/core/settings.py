@@ -51,6 +51,11 @@ class Settings:
         bigquery: where BigQuery is the warehouse; None where Postgres is.
         eval_metric: what the gold sets are judged by: ``ndcg_at_10``, ``recall_at_5`` ….
         eval_margin: how much of it a version may lose and still be published, 0 to 1.
+        readers: the file that says whose the bearer tokens of a server are, or None.
+        mcp_hosts: names, beside those of this machine, that requests may address the server by.
+        mcp_per_minute: calls a minute that a reader may make in the long run.
+        mcp_burst: calls that a reader may make at once after a pause.
+        mcp_concurrent: searches that run at the same time.
     """
 
     home: Path
@@ -73,6 +78,11 @@ class Settings:
     bigquery: BigQueryPlace | None = None
     eval_metric: str = "ndcg_at_10"
     eval_margin: float = 0.05
+    readers: Path | None = None
+    mcp_hosts: tuple[str, ...] = ()
+    mcp_per_minute: int = 120
+    mcp_burst: int = 30
+    mcp_concurrent: int = 8
 
     @classmethod
     def load(
@@ -108,6 +118,7 @@ class Settings:
         )
         warehouse = _one_of("HEADRACE_WAREHOUSE", setting("warehouse", _WAREHOUSES[0]), _WAREHOUSES)
         token = environment.get("DBT_ENV_SECRET_HEADRACE_BQ_TOKEN", "")
+        readers = setting("readers", "")
         return cls(
             home=home,
             dbt_project=dbt_project,
@@ -137,6 +148,11 @@ class Settings:
                 "HEADRACE_EVAL_METRIC", setting("eval_metric", _METRICS[0]), _METRICS
             ),
             eval_margin=_number("HEADRACE_EVAL_MARGIN", setting("eval_margin", "0.05"), most=1.0),
+            readers=Path(readers).expanduser().resolve() if readers else None,
+            mcp_hosts=tuple(setting("mcp_hosts", "").replace(",", " ").split()),
+            mcp_per_minute=_count("HEADRACE_MCP_PER_MINUTE", setting("mcp_per_minute", "120")),
+            mcp_burst=_count("HEADRACE_MCP_BURST", setting("mcp_burst", "30")),
+            mcp_concurrent=_count("HEADRACE_MCP_CONCURRENT", setting("mcp_concurrent", "8")),
         )
 
     @property

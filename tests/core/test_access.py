@@ -13,68 +13,10 @@ from dagster_project.core.build import Headrace
 from dagster_project.core.errors import AccessError, ConfigurationError
 from dagster_project.core.retrieval import EVERYONE, Filters, Principals, Retriever
 
+from .attacks import ATTACKS
 from .shelves import chunk, put, shelves
 
 READERS = 1_000
-# Attempts to leave a literal, to name a column, to end the filter, to hide in another alphabet.
-ATTACKS = (
-    "'",
-    "''",
-    "'''",
-    "\\'",
-    "\\",
-    "\\\\' OR true --",
-    "' OR '1'='1",
-    "' OR 1=1 --",
-    "' OR true OR '",
-    "') OR true --",
-    "') OR (true",
-    "'] ) OR true --",
-    "x']) OR array_has_any(access, ['role:secret",
-    "role:secret', 'x",
-    "role:secret']) --",
-    "'; DROP TABLE chunks; --",
-    "' UNION SELECT * FROM chunks --",
-    "/* */",
-    "*/ OR true /*",
-    "' /* ' */ OR true --",
-    "-- comment",
-    "# comment",
-    "everyone' OR access IS NOT NULL --",
-    "access",
-    "chunk_id",
-    '"access"',
-    "`access`",
-    "`access` IS NOT NULL",
-    "[access]",
-    "$access",
-    "${access}",
-    "{access}",
-    "%s",
-    "%27 OR 1=1",
-    "&#39; OR 1=1",
-    "\u2019 OR true --",
-    "\uff07 OR true --",
-    "\u02bc OR \u02bc1\u02bc=\u02bc1",
-    "\u0027 OR true",
-    "role:secre\u0074\u200b",
-    "\u202eterces:elor",
-    "ROLE:SECRET",
-    "role:secret ",
-    "role:secret\n",
-    "role:secret\x00",
-    "\x00' OR true --",
-    "\ud800' OR true --",
-    "['role:secret']",
-    "array['role:secret']",
-    "true",
-    "NULL",
-    "*",
-    "role:*",
-    "role:%",
-    "x" * 100_000 + "' OR true --",
-    "(" * 5_000,
-)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
+from serving.service import CLI, Pipes, environment
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.embedding.minilm import MINILM
@@ -129,6 +132,21 @@ def test_a_value_is_what_the_warehouse_says(retriever: Retriever) -> None:
     assert sum(count for _, count in split.rows) == retriever.metric(["ticket_volume"]).rows[0][0]
 
 
+def test_a_change_of_the_metrics_is_seen(retriever: Retriever) -> None:
+    before = retriever.metric(["ticket_volume"]).rows
+    path = retriever._headrace.dbt.target / "semantic_manifest.json"
+    written = path.read_text()
+    # As dbt writes it where somebody has renamed the metric.
+    path.write_text(written.replace('"ticket_volume"', '"ticket_count"'))
+    try:
+        assert retriever.metric(["ticket_count"]).rows == before
+        with pytest.raises(ConfigurationError):
+            retriever.metric(["ticket_volume"])
+    finally:
+        path.write_text(written)
+    assert retriever.metric(["ticket_volume"]).rows == before
+
+
 def test_what_is_no_metric_is_explained(retriever: Retriever) -> None:
     for metrics, by, what in (
         (["none"], [], "do not|not exactly match"),
@@ -153,3 +171,58 @@ def test_readers_see_tickets_of_their_own_alone(retriever: Retriever) -> None:
         "product_doc",
         "glossary",
     }
+
+
+def test_a_model_asks_for_terms_and_metrics(retriever: Retriever) -> None:
+    """Over the protocol, in a process of its own in which dbt and MetricFlow run."""
+    headrace = retriever._headrace
+    pipes = Pipes(environment(headrace.settings), *CLI, "mcp", "--admin")
+
+    def call(tool: str, /, **arguments: Any) -> Any:  # noqa: ANN401 - any JSON
+        return pipes.ask("tools/call", {"name": tool, "arguments": arguments})
+
+    pipes.begin()
+    with psycopg.connect(headrace.postgres_url) as connection:
+        days = connection.execute(
+            "select created_on, count(*) from headrace.sem_tickets group by 1 order by 1"
+        ).fetchall()
+    term = call("lookup_term", name="ticket volumes")["structuredContent"]["term"]
+    assert term["metric"] == "ticket_volume" and term["document_id"].startswith("glossary:")
+    near = call("lookup_term", name="ticket volum")["structuredContent"]
+    assert near["term"] is None and term["name"] in near["similar"]
+
+    whole = call("query_metric", metrics=["ticket_volume"])["structuredContent"]
+    assert whole["rows"] == [{"ticket_volume": sum(count for _, count in days)}]
+    first, last = days[len(days) // 3][0], days[len(days) * 2 // 3][0]
+    wanted = [[f"{day}", count] for day, count in days if first <= day <= last]
+    asked = {"metrics": ["ticket_volume"], "group_by": ["metric_time__day"]}
+    between = call("query_metric", **asked, start=f"{first}", end=f"{last}", limit=1_000)
+    rows = between["structuredContent"]["rows"]
+    assert [[row["metric_time__day"][:10], row["ticket_volume"]] for row in rows] == wanted
+    assert between["content"][0]["text"].startswith("metric_time__day | ticket_volume\n")
+    cut = call("query_metric", **asked, limit=2)["structuredContent"]
+    assert len(cut["rows"]) == 2 and cut["may_have_more"]
+
+    with psycopg.connect(headrace.postgres_url) as connection:
+        connection.execute("lock table headrace.sem_tickets in access exclusive mode")
+        slow = {"name": "query_metric", "arguments": {"metrics": ["ticket_volume"]}}
+        waiting = pipes.start("tools/call", slow)
+        # The metric waits for the table, and the search for nothing.
+        assert not call("search_context", question="refund")["isError"]
+    assert pipes.wait(waiting)["structuredContent"]["rows"] == whole["rows"]
+
+    unknown = call("query_metric", metrics=["ticket_volumes"])
+    assert unknown["isError"] and "ticket_volume" in unknown["content"][0]["text"]
+    attack = call("query_metric", metrics=["ticket_volume'; drop table headrace.sem_tickets; --"])
+    assert attack["isError"] and "no name of a metric" in attack["content"][0]["text"]
+
+    pack = call("search_context", question="How many paid seats are there?", budget_words=150)
+    value = pack["structuredContent"]["metric_value"]
+    assert value["metric"] == "paid_seats" and value["problem"] == ""
+    assert pack["content"][0]["text"].startswith("The metric paid_seats")
+    fresh = call("freshness")["structuredContent"]
+    assert len(fresh["sources"]) > 1 and fresh["warehouse_problem"] is None
+
+    errors = pipes.end()
+    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in pipes.lines)
+    assert "query_metric, answered" in errors and "Traceback" not in errors

@@ -6,6 +6,7 @@ from dagster_project.core.retrieval.filters import Filters
 from dagster_project.core.retrieval.glossary import Term
 from dagster_project.core.retrieval.hit import Hit
 from dagster_project.core.retrieval.principals import EVERYONE, Principals
+from dagster_project.core.retrieval.published import Published, SourceState
 from dagster_project.core.retrieval.ranking import Ranking
 from dagster_project.core.retrieval.rerank import CrossEncoderReranker, Reranker
 from dagster_project.core.retrieval.retriever import Retriever
@@ -20,9 +21,11 @@ __all__ = [
     "Hit",
     "Passage",
     "Principals",
+    "Published",
     "Ranking",
     "Reranker",
     "Retriever",
+    "SourceState",
     "Term",
     "pack",
 ]

@@ -17,6 +17,7 @@ from dagster_project.core.retrieval.glossary import Expansion, Term
 from dagster_project.core.retrieval.hit import Hit
 from dagster_project.core.retrieval.opened import Opened
 from dagster_project.core.retrieval.principals import Principals, is_text
+from dagster_project.core.retrieval.published import SOURCE_COLUMNS, Published, sources_of
 from dagster_project.core.retrieval.ranking import Ranking
 from dagster_project.core.retrieval.rerank import Reranker, load_reranker
 
@@ -158,6 +159,17 @@ class Retriever:
         """The terms of the glossary that the reader may read."""
         terms = self._opened.current().glossary.terms
         return [term for term in terms if self.principals.may_read(term.access)]
+
+    def published(self) -> Published:
+        """The version that readers see, and the sources in it of which the reader may read any.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        snapshot = self._opened.current()
+        rows = snapshot.arrow(self._conditions(ALL), SOURCE_COLUMNS)
+        generation = snapshot.generation
+        return Published(generation.name, snapshot.version, generation.model_id, sources_of(rows))
 
     def metric(
         self,

@@ -142,6 +142,9 @@ class Operations(Protocol):
     ) -> None:
         """Note on every row that readers did not see yet which version shows it to them."""
 
+    def last_publication(self, generation: str) -> datetime | None:
+        """When readers of a generation were last shown a newer version, UTC; None where never."""
+
     def source_states(self, tables: Sequence[SourceTable], *, full: bool) -> dict[str, str]:
         """The state of each source table, by its id; it is another once a row is written.
 

@@ -90,6 +90,15 @@ class PostgresOperations(PostgresConnections):
                 (version, check_seconds, publish_seconds, generation),
             )
 
+    def last_publication(self, generation: str) -> datetime | None:
+        """When readers of a generation were last shown a newer version, UTC; None where never."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "select max(published_at) from headrace_ops.sync_ledger where generation = %s",
+                (generation,),
+            ).fetchone()
+        return None if row is None else row[0]
+
     def source_states(self, tables: Sequence[SourceTable], *, full: bool) -> dict[str, str]:
         """The state of each source table, by its id; it is another once a row is written.
 

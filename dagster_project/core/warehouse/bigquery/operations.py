@@ -135,6 +135,15 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
             publish_seconds=publish_seconds,
         )
 
+    def last_publication(self, generation: str) -> datetime | None:
+        """When readers of a generation were last shown a newer version, UTC; None where never."""
+        row = self.row(
+            f"select max(published_at) as published_at from {self.ops('sync_ledger')} "
+            "where generation = @generation",
+            generation=generation,
+        )
+        return row["published_at"]  # type: ignore[no-any-return]
+
     def source_states(self, tables: Sequence[SourceTable], *, full: bool) -> dict[str, str]:
         """The state of each source table, by its id; it is another once a row is written.
 

@@ -1,0 +1,1 @@
+"""Servers that answer readers from the published index; nothing here writes it."""

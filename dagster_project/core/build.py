@@ -99,10 +99,13 @@ class Headrace:
     @property
     def warehouse(self) -> Warehouse:
         """The warehouse, with the tables that Headrace writes."""
-        if self._warehouse is None:
-            self._warehouse = self._open_warehouse()
-            self._warehouse.prepare()
-        return self._warehouse
+        # Another thread may forget it meanwhile: see `reconnect`.
+        warehouse = self._warehouse
+        if warehouse is None:
+            warehouse = self._open_warehouse()
+            warehouse.prepare()
+            self._warehouse = warehouse
+        return warehouse
 
     def _open_warehouse(self) -> Warehouse:
         settings = self.settings

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dagster_project.core.index import Generation, VectorIndex, is_one_of, nearest, with_words
@@ -61,9 +62,13 @@ class Snapshot:
 
     def rows(self, conditions: Iterable[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """All rows for which the conditions hold."""
+        return self.arrow(conditions, columns).to_pylist()  # type: ignore[no-any-return]
+
+    def arrow(self, conditions: Iterable[str], columns: Sequence[str]) -> pa.Table:
+        """The same as an Arrow table."""
         # Without a limit a query ends after a few rows.
         query = self.table.search().select(list(columns)).limit(self._all)
-        return _where(query, conditions).to_list()  # type: ignore[no-any-return]
+        return _where(query, conditions).to_arrow()
 
     def by_id(
         self, chunk_ids: Sequence[str], conditions: Iterable[str], columns: Sequence[str]

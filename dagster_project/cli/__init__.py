@@ -9,7 +9,15 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from dagster_project.cli import checking, evaluating, index, ingesting, running, searching
+from dagster_project.cli import (
+    checking,
+    evaluating,
+    index,
+    ingesting,
+    running,
+    searching,
+    serving_page,
+)
 from dagster_project.cli.output import AsJson, console, errors, print_hits, print_json, table
 from dagster_project.cli.progress import build_progress
 from dagster_project.core.build import BuildReport, Headrace
@@ -28,6 +36,7 @@ app.add_typer(running.app)
 app.add_typer(index.app)
 app.add_typer(checking.app)
 app.add_typer(evaluating.app)
+app.add_typer(serving_page.app)
 
 
 def main() -> None:

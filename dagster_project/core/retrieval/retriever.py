@@ -220,6 +220,11 @@ class Retriever:
         return self._headrace.metrics.query(metrics, by, start=start, end=end, limit=limit)
 
     @property
+    def is_reranked(self) -> bool:
+        """Whether a reranker reads the best answers again, and scores are its."""
+        return self._reranker is not None or bool(self._headrace.settings.rerank_model)
+
+    @property
     def sees_values(self) -> bool:
         """Whether the reader may see the values of metrics: an admin, or one of the setting's."""
         return self.principals.may_read(self._headrace.settings.metric_access)

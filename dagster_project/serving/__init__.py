@@ -1,0 +1,1 @@
+"""What faces readers: a page and an MCP server."""

@@ -130,7 +130,8 @@ def client(headrace: Headrace, *names: str, admin: bool = False) -> TestClient:
 
 def soup(page: TestClient, path: str, code: int = 200, **parameters: Any) -> BeautifulSoup:  # noqa: ANN401
     """The document at an address of the page."""
-    answer = page.get(path, params=parameters)
+    # An empty mapping would take the query of the path away.
+    answer = page.get(path, params=parameters or None)
     assert answer.status_code == code, answer.text
     return BeautifulSoup(answer.text, "html.parser")
 

@@ -91,6 +91,7 @@ def test_a_person_looks_around(page: Page, site: str) -> None:
     expect(page.locator(".hit")).to_have_count(2)
     page.go_back()
     expect(hostile).to_be_visible()
+    expect(page.locator("input[name=doc_type]:checked")).to_have_count(0)
 
     # The slash goes to the box, and is no letter of it there.
     page.keyboard.press("/")
@@ -98,6 +99,7 @@ def test_a_person_looks_around(page: Page, site: str) -> None:
     page.keyboard.type("refunds a/b")
     expect(box).to_have_value("refunds a/b")
     page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=refunds+a%2Fb")
     bars = page.locator(".hit").first.locator(".bar rect")
     expect(bars).to_have_count(3)
     widths = [bar.bounding_box() for bar in bars.all()]

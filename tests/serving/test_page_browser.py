@@ -66,7 +66,6 @@ def page() -> Iterator[Page]:
         page.on("console", hear)
         page.on("pageerror", lambda error: wrong.append(f"uncaught: {error}"))
         page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
         yield page
         assert page.evaluate("window.owned") is None
         browser.close()

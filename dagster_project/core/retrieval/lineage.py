@@ -26,6 +26,8 @@ LINEAGE_COLUMNS = (
     "title",
     "chunk_index",
     "section_path",
+    "chunk_text",
+    "header_length",
     "content_hash",
     "approx_tokens",
     "lifecycle_state",
@@ -59,6 +61,7 @@ class ChunkLineage:
 
     Attributes:
         chunk_index: its place in the document, from 0.
+        text: the chunk without its header.
         content_hash: of exactly what is embedded.
         approx_tokens: a bound of its tokens.
         run: the dbt run that made its text.
@@ -68,6 +71,7 @@ class ChunkLineage:
     chunk_id: str
     chunk_index: int
     section_path: str
+    text: str
     content_hash: str
     approx_tokens: int
     run: DbtRun
@@ -158,6 +162,7 @@ def trace_document(
                 chunk_id=row["chunk_id"],
                 chunk_index=row["chunk_index"],
                 section_path=row["section_path"],
+                text=row["chunk_text"][row["header_length"] :],
                 content_hash=row["content_hash"],
                 approx_tokens=row["approx_tokens"],
                 run=by_run[row["dbt_invocation_id"]],

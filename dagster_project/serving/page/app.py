@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -133,8 +133,8 @@ class _Page:
             # A number stands only beside what it means.
             "metric": metric if shown and shown[0].is_defined else None,
             "sees_values": self._retriever.sees_values,
+            "is_by_meaning": self._retriever.ranking.vector_weight > 0,
             "is_reranked": self._retriever.is_reranked,
-            "constant": self._retriever.ranking.constant,
         }
 
     def _packed(self, asked: Asked) -> dict[str, Any]:
@@ -159,14 +159,16 @@ class _Page:
         )
 
     def value(self, request: Request) -> Response:
-        """The value of the metric that the address asks for, as a line of text."""
+        """The value of the metric that the address asks for, for a page that has its hits."""
         try:
             value = self._pack(Address.of(request.query_params.multi_items()).read()).value
         except HeadraceError as error:
-            return PlainTextResponse(str(error), _status(error))
+            return JSONResponse({"value": "", "said": str(error)}, _status(error))
         if value is None:
-            return PlainTextResponse("This asks for no metric whose value this reader sees.", 404)
-        return PlainTextResponse(str(value))
+            said = "This asks for no metric whose value this reader sees."
+            return JSONResponse({"value": "", "said": said}, 404)
+        said = str(value) if value.problem else f"over all there is, {wording.moment(value.at)}"
+        return JSONResponse({"value": value.value, "said": said})
 
     def document(self, request: Request) -> Response:
         """A document and where it comes from."""
@@ -186,11 +188,12 @@ class _Page:
         chosen = next((c for c in lineage.chunks if c.chunk_id == chunk_id), lineage.chunks[0])
         query = address.one("q")
         names = self._retriever.expansion(query).names if query and not address.one("plain") else ()
+        marker = Marker(query, names)
         shown |= {
             "lineage": lineage,
             "document": document,
             "chunk": chosen,
-            "pieces": Marker(query, names).pieces(document.text),
+            "blocks": {one.chunk_id: marker.blocks(one.text) for one in lineage.chunks},
             "facts": facts_of(document.payload, address),
         }
         return self._render("document.html", shown)

@@ -1,4 +1,7 @@
-"""Marks in a text: the words of the question, and the other names that the glossary asked by."""
+"""A text as a person reads it: in blocks, with what was asked for marked.
+
+Marked are the words of the question, and the other names of its terms that the glossary asked by.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _WORDS = re.compile(r"[^\W_]+")
+_BLANK_LINES = re.compile(r"(\n(?:[ \t]*\n)+)")
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+# Lines of Markdown whose ends mean something: lists, quotes, headings, code.
+_KEPT_LINES = re.compile(r"^(?: {4}|\t|\s*(?:[-*+>#]|\d+[.)])\s)", re.MULTILINE)
 _ENDINGS = ("ing", "ies", "ied", "es", "ed", "ly", "s", "y", "e")
 # Stems this short would stand for words that have nothing in common.
 _SHORTEST = 3
@@ -29,6 +36,14 @@ class Piece:
     kind: str = ""
 
 
+@dataclass(frozen=True)
+class Block:
+    """A block of a text; `kind` is `flow`, `heading`, `table`, `lines`, or empty between blocks."""
+
+    kind: str
+    pieces: list[Piece]
+
+
 class Marker:
     """Marks what a question asked for, whatever the words' endings."""
 
@@ -42,6 +57,18 @@ class Marker:
         }
         stems = {tuple(map(_stem, _WORDS.findall(name))) for name in names}
         self._names = sorted(filter(None, stems), key=len, reverse=True)
+
+    def blocks(self, text: str) -> list[Block]:
+        """A text in Markdown in blocks which, joined, are the text."""
+        found: list[Block] = []
+        is_fenced = False
+        for number, part in enumerate(_BLANK_LINES.split(text)):
+            fences = len(_FENCE.findall(part))
+            kind = "lines" if is_fenced or fences else _kind(part)
+            is_fenced = is_fenced != bool(fences % 2)
+            if part:
+                found.append(Block("" if number % 2 else kind, self.pieces(part)))
+        return found
 
     def pieces(self, text: str) -> list[Piece]:
         """The text in pieces which, joined, are the text."""
@@ -64,6 +91,14 @@ class Marker:
             if tuple(stems[at : at + len(name)]) == name:
                 return len(name), "name"
         return 1, "word" if stems[at] in self._words else ""
+
+
+def _kind(block: str) -> str:
+    if block.startswith("|"):
+        return "table"
+    if block.startswith("#") and "\n" not in block:
+        return "heading"
+    return "lines" if _KEPT_LINES.search(block) else "flow"
 
 
 def _stem(word: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from typing import Any
 
 from dagster_project.core.retrieval import ContextPack, Hit, Overview, Ranking
 from dagster_project.serving.page.address import Address
-from dagster_project.serving.page.marking import Marker, Piece
+from dagster_project.serving.page.marking import Block, Marker, Piece
 
 BOTH, MEANING, WORDS, NEITHER = "both", "meaning", "words", "neither"
 # A bar is drawn in a box this wide; its width is an attribute of SVG, since no style is inline.
 BAR = 100.0
+# Of a bar that says that there is one.
+_THINNEST = 0.04
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class LegBar:
     Attributes:
         name: meaning or words.
         rank: from 1; None where this leg did not find it.
-        width: what the rank counts in the fusion, of what the first one does: 0 to BAR.
+        width: the longer the nearer to the first rank, by the rank's logarithm: 0 to BAR.
     """
 
     name: str
@@ -46,7 +49,7 @@ class ShownHit:
     """A hit as the page shows it.
 
     Attributes:
-        pieces, title: text and title with what was asked for marked.
+        title, section, blocks: title, headings and text with what was asked for marked.
         found_by: BOTH, MEANING, WORDS, or NEITHER: a definition that was put first.
         legs: both legs.
         width: its score, of the best one's: 0 to BAR.
@@ -57,7 +60,7 @@ class ShownHit:
     hit: Hit
     title: list[Piece]
     section: list[Piece]
-    pieces: list[Piece]
+    blocks: list[Block]
     found_by: str
     legs: tuple[LegBar, LegBar]
     width: float
@@ -107,11 +110,11 @@ def show(
             hit=hit,
             title=marker.pieces(hit.title or hit.document_id),
             section=marker.pieces(hit.section),
-            pieces=marker.pieces(hit.text),
+            blocks=marker.blocks(hit.text),
             found_by=_found_by(hit),
             legs=(
-                _leg(MEANING, hit.vector_rank, ranking.constant),
-                _leg(WORDS, hit.text_rank, ranking.constant),
+                _leg(MEANING, hit.vector_rank, ranking.depth),
+                _leg(WORDS, hit.text_rank, ranking.depth),
             ),
             width=BAR * hit.score / best if best > 0 else 0.0,
             facts=facts_of(hit.payload, address),
@@ -127,8 +130,11 @@ def _found_by(hit: Hit) -> str:
     return MEANING if hit.text_rank is None else BOTH
 
 
-def _leg(name: str, rank: int | None, constant: float) -> LegBar:
-    return LegBar(name, rank, 0.0 if rank is None else BAR * (constant + 1) / (constant + rank))
+def _leg(name: str, rank: int | None, depth: int) -> LegBar:
+    if rank is None:
+        return LegBar(name, None, 0.0)
+    # Ranks count in the fusion as 1 / (60 + rank), which no eye tells apart.
+    return LegBar(name, rank, BAR * max(1 - math.log(rank) / math.log(max(depth, 2)), _THINNEST))
 
 
 def facts_of(payload: Mapping[str, Any], address: Address) -> tuple[Fact, ...]:

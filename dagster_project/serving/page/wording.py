@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+_DAY = 86_400
+# Each from its second one on: 47 hours, then 2 days.
+_UNITS = (
+    ("year", 365 * _DAY),
+    ("month", 30 * _DAY),
+    ("day", _DAY),
+    ("hour", 3_600),
+    ("minute", 60),
+)
 
 
 def moment(at: datetime | None) -> str:
@@ -19,14 +27,13 @@ def day(at: datetime) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest unit: `3 minutes`, and below ten seconds `0.4 s`."""
-    if seconds < 10:
-        return f"{max(seconds, 0.0):.1f} s"
+    """A length of time: `38 ms`, `1.4 s`, `12 s`, `3 minutes`, `2 years`."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
     for unit, size in _UNITS:
-        if seconds >= size:
-            number = int(seconds // size)
-            return f"{number:,} {unit}{'' if number == 1 else 's'}"
-    return f"{seconds:.1f} s"
+        if seconds >= 2 * size:
+            return f"{int(seconds // size):,} {unit}s"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def age(at: datetime | None, now: datetime | None = None) -> str:

@@ -50,9 +50,13 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 
 // The warehouse may take seconds, which the hits need not wait for.
 for (const place of document.querySelectorAll("[data-value]")) {
-  place.textContent = "Asking the warehouse …";
+  const [number, said] = place.children;
+  said.textContent = "Asking the warehouse …";
   fetch(place.dataset.value)
-    .then((answer) => answer.text())
-    .then((text) => (place.textContent = text))
-    .catch(() => (place.textContent = "The value could not be asked for."));
+    .then((answer) => answer.json())
+    .then((found) => {
+      number.textContent = found.value;
+      said.textContent = found.said;
+    })
+    .catch(() => (said.textContent = "The value could not be asked for."));
 }

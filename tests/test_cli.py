@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import httpx2
 import psycopg
 import pytest
 
@@ -160,6 +162,50 @@ def test_a_context_has_stable_keys_and_a_text_within_its_budget(shell: Shell) ->
     assert pack["words"] == len(pack["text"].split()) <= 30
     assert pack["passages"][0]["document_id"] == "docs:refund.md"
     assert "Money goes back within 30 days" in shell.run("context", "money back").stdout
+
+
+def test_a_lineage_has_stable_keys(shell: Shell) -> None:
+    found = shell.json("lineage", "docs:refund.md")
+    assert set(found) == {
+        "document_id",
+        "doc_type",
+        "source_name",
+        "title",
+        "lifecycle_state",
+        "source_updated_at",
+        "batch_id",
+        "generation",
+        "version",
+        "model_id",
+        "chunks",
+        "document_model",
+        "source_tables",
+        "delivery",
+        "waits_since",
+        "problem",
+    }
+    assert (found["document_model"], found["problem"]) == ("doc_ingested", "")
+    printed = shell.run("lineage", "docs:refund.md").stdout
+    assert "doc_ingested" in printed and found["chunks"][0]["run"]["invocation_id"] in printed
+    assert "no document 'docs:none.md'" in shell.error("lineage", "docs:none.md")
+
+
+def test_a_page_is_served_until_it_is_interrupted(shell: Shell) -> None:
+    command = [sys.executable, "-m", "dagster_project.cli", "serve", "--port", "0"]
+    page = subprocess.Popen(command, env=shell.environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert page.stdout is not None
+        said = page.stdout.readline()
+        url = said.split()[0]
+        assert url.startswith("http://127.0.0.1:") and "reading as everyone" in said
+        assert "docs:refund.md" in httpx2.get(url, params={"q": "money back"}).text
+        refused = httpx2.get(url, headers={"Host": "evil.example"})
+        assert refused.status_code == 400 and "docs" not in refused.text
+        port = url.rstrip("/").rsplit(":", 1)[1]
+        assert "name another with --port" in shell.error("serve", "--port", port)
+    finally:
+        page.send_signal(signal.SIGINT)
+        assert page.wait(timeout=60) == 0
 
 
 def test_a_dump_has_stable_keys(shell: Shell) -> None:

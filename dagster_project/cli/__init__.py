@@ -17,6 +17,7 @@ from dagster_project.cli import (
     running,
     searching,
     serving_mcp,
+    serving_page,
 )
 from dagster_project.cli.output import AsJson, console, errors, print_hits, print_json, table
 from dagster_project.cli.progress import build_progress
@@ -37,6 +38,7 @@ app.add_typer(index.app)
 app.add_typer(checking.app)
 app.add_typer(evaluating.app)
 app.add_typer(serving_mcp.app, name="mcp")
+app.add_typer(serving_page.app)
 
 
 def main() -> None:

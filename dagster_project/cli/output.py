@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime, timezone
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dagster_project.core.retrieval import ContextPack, Hit
+from dagster_project.core.retrieval import ContextPack, Hit, Lineage
 from dagster_project.core.retrieval.pages import pages_in_words
 
 console = Console()
@@ -72,3 +73,33 @@ def print_context(pack: ContextPack) -> None:
         console.print(Padding(Text(f"{where} · dbt {runs}", style="dim"), (0, 0, 0, 3)))
     tokens = "" if pack.tokens is None else f", {pack.tokens:,} tokens"
     console.print(Text(f"{pack.words:,} words{tokens}", style="dim"))
+
+
+def print_lineage(found: Lineage) -> None:
+    """Print the way of a document, from what readers see back to its source."""
+    came = found.delivery
+    rows = [
+        ["published", f"version {found.version} of {found.generation}"],
+        ["seen since", _moment(came.published_at if came else None)],
+        ["embedded", f"{found.model_id}, {_moment(max(c.indexed_at for c in found.chunks))}"],
+        ["document", f"{found.document_id}, {found.doc_type}, {found.lifecycle_state}"],
+        ["document model", found.document_model or "unknown"],
+        ["source tables", ", ".join(found.source_tables) or "unknown"],
+        ["source row", f"{found.source_name}, changed {_moment(found.source_updated_at)}"],
+    ]
+    if found.waits_since is not None:
+        rows.append(["not seen yet", f"a change of {_moment(found.waits_since)}"])
+    console.print(table(found.title, ["", ""], rows))
+    chunks = [
+        [each.chunk_index, each.chunk_id, each.run.invocation_id, _moment(each.run.ran_at)]
+        for each in found.chunks
+    ]
+    console.print(table("Chunks", ["", "chunk_id", "dbt run", "ran"], chunks))
+    if found.problem:
+        errors.print(
+            f"[bold yellow]What the warehouse knows is missing:[/] {escape(found.problem)}"
+        )
+
+
+def _moment(at: datetime | None) -> str:
+    return "unknown" if at is None else f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"

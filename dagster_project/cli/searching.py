@@ -1,19 +1,24 @@
-"""Commands that read the index as a reader would: search and context."""
+"""Commands that read the index as a reader would: search, context, lineage."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Annotated
 
 import typer
 
-from dagster_project.cli.output import AsJson, print_context, print_hits, print_json
+from dagster_project.cli.output import (
+    AsJson,
+    print_context,
+    print_hits,
+    print_json,
+    print_lineage,
+)
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.retrieval import Filters, Hit, Principals, Retriever
-from dagster_project.core.retrieval.filters import PayloadValue
+from dagster_project.core.retrieval.filters import read_fact
 from dagster_project.core.settings import Settings
 
 app = typer.Typer()
@@ -120,8 +125,29 @@ def examples(headrace: Headrace, query: str) -> list[Hit]:
     return Retriever(headrace, Principals.admin()).search(query, 3)
 
 
+@app.command()
+def lineage(
+    document_id: Annotated[str, typer.Argument(help="As hits have it, such as ticket:97.")],
+    principals: As = None,
+    admin: Admin = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say where a document comes from: dbt runs, document model, source row, publication."""
+    retriever = Retriever(Headrace(Settings.load()), reader(principals, admin=admin))
+    found = retriever.lineage(document_id)
+    if found is None:
+        raise ConfigurationError(
+            f"There is no document {document_id!r:.80} that this reader may read: `headrace "
+            "search` has ids; --as says who reads."
+        )
+    if as_json:
+        print_json(asdict(found))
+        return
+    print_lineage(found)
+
+
 def reader(principals: list[str] | None, *, admin: bool) -> Principals:
-    """Who reads, by `--as` and `--admin`.
+    """Who reads, from the options of a command.
 
     Raises:
         ConfigurationError: both are given, or a principal is none.
@@ -149,16 +175,5 @@ def _filters(
         updated_after=updated_after and updated_after.replace(tzinfo=timezone.utc),
         updated_before=updated_before and updated_before.replace(tzinfo=timezone.utc),
         as_of=as_of and as_of.date(),
-        payload=dict(_fact(text) for text in payload or ()),
+        payload=dict(read_fact(text) for text in payload or ()),
     )
-
-
-def _fact(text: str) -> tuple[str, PayloadValue]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigurationError(f"--payload {text!r} has no value: give name=value.")
-    try:
-        read = json.loads(value)
-    except ValueError:
-        return name, value
-    return name, read

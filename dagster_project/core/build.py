@@ -104,6 +104,7 @@ class Headrace:
     @property
     def warehouse(self) -> Warehouse:
         """The warehouse, with the tables that Headrace writes."""
+        # Another thread may forget it meanwhile: see `reconnect`.
         warehouse = self._warehouse
         if warehouse is None:
             warehouse = self._open_warehouse()

@@ -100,6 +100,19 @@ def test_the_example_is_published_and_found(built: Headrace) -> None:
     assert any(found.startswith("policy:refund-policy") for found in _answers(built, "refunds"))
 
 
+def test_a_document_is_traced_to_its_source(built: Headrace) -> None:
+    found = Retriever(built, Principals.admin()).lineage("policy:refund-policy-2024")
+    assert found is not None and found.problem == ""
+    assert found.document_model == "doc_policies"
+    assert [name.rsplit(".", 1)[1] for name in found.source_tables] == ["policies"]
+    came = found.delivery
+    assert came is not None and came.published_at is not None
+    assert came.published_version == found.version
+    assert {chunk.run.batch_id for chunk in found.chunks} == {found.batch_id}
+    nowhere = built.warehouse.trace("policy:none", found.generation, found.batch_id, [])
+    assert nowhere is None
+
+
 def test_postgres_makes_the_same(built: Headrace, twin: Headrace) -> None:
     assert _same(built, twin) == []
 

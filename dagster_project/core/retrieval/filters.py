@@ -112,6 +112,22 @@ class Filters:
         )
 
 
+def read_fact(text: str) -> tuple[str, PayloadValue]:
+    """A fact of the payload from `name=value`, the value JSON, or else a text as it stands.
+
+    Raises:
+        ConfigurationError: there is no value.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigurationError(f"The fact {text!r:.80} has no value: give name=value.")
+    try:
+        read: PayloadValue = json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
+    return name, read
+
+
 def _check_texts(name: str, values: Sequence[str]) -> None:
     # A text is a sequence of texts too, and never what was meant.
     if not isinstance(values, (list, tuple, set, frozenset)) or len(values) > _MOST:

@@ -15,7 +15,9 @@ from dagster_project.core.retrieval.document import DOCUMENT_COLUMNS, Document
 from dagster_project.core.retrieval.filters import Filters
 from dagster_project.core.retrieval.glossary import Expansion, Term
 from dagster_project.core.retrieval.hit import Hit
+from dagster_project.core.retrieval.lineage import LINEAGE_COLUMNS, Lineage, trace_document
 from dagster_project.core.retrieval.opened import Opened
+from dagster_project.core.retrieval.overview import OVERVIEW_COLUMNS, Overview
 from dagster_project.core.retrieval.principals import Principals, is_text
 from dagster_project.core.retrieval.published import SOURCE_COLUMNS, Published, sources_of
 from dagster_project.core.retrieval.ranking import Ranking
@@ -151,6 +153,43 @@ class Retriever:
         rows = snapshot.rows(self._conditions(filters), DOCUMENT_COLUMNS)
         return Document.of(rows) if rows else None
 
+    def lineage(self, document_id: str) -> Lineage | None:
+        """Where a document comes from, or None where there is none that the reader may read.
+
+        Without a warehouse that answers, it says what the index knows, and what is missing.
+        """
+        snapshot = self._opened.current()
+        conditions = self._conditions(Filters(document_ids=[document_id]))
+        rows = snapshot.rows(conditions, LINEAGE_COLUMNS)
+        if not rows:
+            return None
+        return trace_document(
+            self._headrace, snapshot.generation, snapshot.version, rows, self.principals
+        )
+
+    def overview(self) -> Overview:
+        """The version that is read, and what of it the reader may read; reads a row a chunk.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        snapshot = self._opened.current()
+        rows = snapshot.arrow(self._conditions(ALL), OVERVIEW_COLUMNS)
+        return Overview.of(snapshot.generation, snapshot.version, rows)
+
+    def reading(self) -> tuple[str, int]:
+        """The generation and the version that are read.
+
+        Raises:
+            VectorStoreError: nothing was published yet.
+        """
+        snapshot = self._opened.current()
+        return snapshot.generation.name, snapshot.version
+
+    def expansion(self, query: str) -> Expansion:
+        """A question in the words of the glossary, as a search in the reader's name asks it."""
+        return self._opened.current().glossary.expand(query, self.principals)
+
     def term(self, name: str) -> Term | None:
         """The term of the glossary that a name means, or None; any of its names will do."""
         return self._opened.current().glossary.term(name, self.principals)
@@ -191,6 +230,11 @@ class Retriever:
                 "principals who may see them."
             )
         return self._headrace.metrics.query(metrics, by, start=start, end=end, limit=limit)
+
+    @property
+    def is_reranked(self) -> bool:
+        """Whether a reranker reads the best answers again, and scores are its."""
+        return self._reranker is not None or bool(self._headrace.settings.rerank_model)
 
     @property
     def sees_values(self) -> bool:

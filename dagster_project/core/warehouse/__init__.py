@@ -7,11 +7,13 @@ from dagster_project.core.warehouse.contract import (
     MORE,
     RAW_COLUMNS,
     Answer,
+    Delivery,
     GoldQuestion,
     LedgerRow,
     Refusal,
     SourceTable,
     SqlAlchemyEngine,
+    Trace,
 )
 from dagster_project.core.warehouse.postgres import PostgresWarehouse
 
@@ -21,11 +23,13 @@ __all__ = [
     "MORE",
     "RAW_COLUMNS",
     "Answer",
+    "Delivery",
     "GoldQuestion",
     "LedgerRow",
     "PostgresWarehouse",
     "Refusal",
     "SourceTable",
     "SqlAlchemyEngine",
+    "Trace",
     "Warehouse",
 ]

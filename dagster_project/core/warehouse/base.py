@@ -19,6 +19,7 @@ from dagster_project.core.warehouse.contract import (
     Refusal,
     SourceTable,
     SqlAlchemyEngine,
+    Trace,
 )
 
 
@@ -180,6 +181,18 @@ class Operations(Protocol):
         """Lags in seconds of what was published in the last `minutes`, by source; first loads out.
 
         Each row has source_name, documents, p50, p95 and max.
+        """
+
+    def trace(
+        self, document_id: str, generation: str, batch_id: int, runs: Sequence[str]
+    ) -> Trace | None:
+        """How a document came to the index; None where the warehouse has no such document.
+
+        Args:
+            document_id: the document.
+            generation: the index's table.
+            batch_id: a batch of its chunks, for the sync that brought it to the generation.
+            runs: dbt runs, for the syncs of what they made, to whatever generation.
         """
 
     def forget_published(self, days: int) -> None:

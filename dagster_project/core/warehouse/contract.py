@@ -219,6 +219,44 @@ class LedgerRow:
     finished_at: datetime
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """A sync that brought the batches in (after_batch_id, batch_id] to a generation of the index.
+
+    Attributes:
+        dbt_invocation_id: the dbt run that made `batch_id`.
+        started_at: when the sync began, which is when dbt had cut the documents, UTC.
+        finished_at: when the last row was written, its vector with it, UTC.
+        published_version, published_at: the version that showed it to readers, and since when.
+    """
+
+    generation: str
+    batch_id: int
+    after_batch_id: int | None
+    dbt_invocation_id: str | None
+    started_at: datetime
+    finished_at: datetime
+    published_version: int | None
+    published_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The way of a document to the index, as the warehouse has it.
+
+    Attributes:
+        document_model: the dbt model that its row is of; None where no model has it any more.
+        access: the principals who may read it, as of now.
+        source_updated_at: when the newest row joined into it changed, as of now, UTC.
+        deliveries: the syncs that were asked for.
+    """
+
+    document_model: str | None
+    access: tuple[str, ...]
+    source_updated_at: datetime
+    deliveries: tuple[Delivery, ...]
+
+
 def slices(table: pa.Table, size: int) -> Iterator[pa.Table]:
     """A table in slices of at most `size` rows."""
     for start in range(0, table.num_rows, size):

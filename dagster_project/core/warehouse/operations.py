@@ -15,9 +15,11 @@ from dagster_project.core.warehouse.contract import (
     BAR,
     RAW_COLUMNS,
     Answer,
+    Delivery,
     LedgerRow,
     Refusal,
     SourceTable,
+    Trace,
     parts,
 )
 from dagster_project.core.warehouse.marks import FACTS, SMALL_ROWS, whole_state
@@ -202,6 +204,37 @@ class PostgresOperations(PostgresConnections):
                 "group by source_name order by source_name",
                 (minutes,),
             ).fetchall()
+
+    def trace(
+        self, document_id: str, generation: str, batch_id: int, runs: Sequence[str]
+    ) -> Trace | None:
+        """How a document came to the index; None where the warehouse has no such document."""
+        names = [field.name for field in fields(Delivery)]
+        with self.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            document = cursor.execute(
+                sql.SQL(
+                    "select document_model, access, source_updated_at from {} "
+                    "where document_id = %s"
+                ).format(self.table("rag__documents")),
+                (document_id,),
+            ).fetchone()
+            if document is None:
+                return None
+            deliveries = cursor.execute(
+                sql.SQL(
+                    "select {} from headrace_ops.sync_ledger "
+                    "where dbt_invocation_id = any(%(runs)s) or (generation = %(generation)s "
+                    "and batch_id >= %(batch_id)s and coalesce(after_batch_id, -1) < %(batch_id)s) "
+                    "order by batch_id, generation"
+                ).format(sql.SQL(", ").join(map(sql.Identifier, names))),
+                {"runs": list(runs), "generation": generation, "batch_id": batch_id},
+            ).fetchall()
+        return Trace(
+            document_model=document["document_model"],
+            access=tuple(document["access"] or ()),
+            source_updated_at=document["source_updated_at"],
+            deliveries=tuple(Delivery(**row) for row in deliveries),
+        )
 
     def forget_published(self, days: int) -> None:
         """Drop what was noted of documents that were published more than `days` ago."""

@@ -7,6 +7,7 @@ DML cannot touch them for up to ninety minutes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from datetime import date, datetime
@@ -24,9 +25,11 @@ from dagster_project.core.warehouse.contract import (
     MORE,
     RAW_COLUMNS,
     Answer,
+    Delivery,
     LedgerRow,
     Refusal,
     SourceTable,
+    Trace,
     parts,
 )
 
@@ -270,6 +273,38 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
             "timestamp_sub(current_timestamp(), interval @minutes minute)) as lags "
             "group by source_name order by source_name",
             minutes=minutes,
+        )
+
+    def trace(
+        self, document_id: str, generation: str, batch_id: int, runs: Sequence[str]
+    ) -> Trace | None:
+        """How a document came to the index; None where the warehouse has no such document."""
+        # The table is parted by the first 12 bits of the hash of the id: one part is read, not all.
+        bucket = int(hashlib.sha256(document_id.encode()).hexdigest()[:3], 16)
+        found = self.rows(
+            "select document_model, access, source_updated_at "
+            f"from {self.table('rag__documents')} "
+            "where document_bucket = @bucket and document_id = @document_id",
+            bucket=bucket,
+            document_id=document_id,
+        )
+        if not found:
+            return None
+        names = ", ".join(field.name for field in fields(Delivery))
+        deliveries = self.rows(
+            f"select {names} from {self.ops('sync_ledger')} "
+            "where dbt_invocation_id in unnest(@runs) or (generation = @generation "
+            "and batch_id >= @batch_id and coalesce(after_batch_id, -1) < @batch_id) "
+            "order by batch_id, generation",
+            runs=list(runs),
+            generation=generation,
+            batch_id=batch_id,
+        )
+        return Trace(
+            document_model=found[0]["document_model"],
+            access=tuple(found[0]["access"] or ()),
+            source_updated_at=found[0]["source_updated_at"],
+            deliveries=tuple(Delivery(**row) for row in deliveries),
         )
 
     def forget_published(self, days: int) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from core.shelves import chunk, put, shelves
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -19,7 +21,6 @@ from dagster_project.serving.page import make_app
 from dagster_project.serving.page.address import Address
 from dagster_project.serving.page.marking import Marker
 from dagster_project.serving.page.wording import score, span, web_link
-from tests.core.shelves import chunk, put, shelves
 
 from .pages import (
     HOSTILE_ID,
@@ -78,7 +79,7 @@ def _harmless(found: BeautifulSoup) -> None:
     for tag in found.find_all(True):
         assert not [name for name in tag.attrs if name.startswith("on") or name == "style"], tag
     for link in found.find_all(["a", "form"]):
-        target = urlsplit(link.get("href") or link.get("action"))
+        target = urlsplit(str(link.get("href") or link.get("action")))
         assert target.scheme in {"", "https"}, link
         assert target.scheme or target.path in {"/", "/document", "/value"}, link
 
@@ -167,7 +168,8 @@ def test_a_hostile_address_is_text(page: TestClient, attack: str) -> None:
         _harmless(found)
         assert found.select_one("#q")["value"] == attack  # type: ignore[index]
     for name in ("doc_type", "source", "state"):
-        found = soup(page, "/", q="refund", **{name: attack})
+        narrowed: dict[str, Any] = {name: attack}
+        found = soup(page, "/", q="refund", **narrowed)
         _harmless(found)
         assert "Nothing found" in found.text
         assert found.select(f'input[name="{name}"][checked]')[0]["value"] == attack
@@ -213,7 +215,8 @@ def test_the_reader_is_fixed_and_shown(headrace: Headrace, admin: TestClient) ->
     ]
     assert "secret:1" in documents(found)
     # Nothing in an address makes somebody else of the reader.
-    more = soup(client(headrace), "/", **{"q": "refund", "k": 50, "as": "role:secret", "admin": 1})
+    asked: dict[str, Any] = {"q": "refund", "k": 50, "as": "role:secret", "admin": 1}
+    more = soup(client(headrace), "/", **asked)
     assert set(documents(more)) <= READABLE
     assert "admin" in soup(admin, "/").select_one(".reader").text  # type: ignore[union-attr]
 
@@ -235,7 +238,7 @@ def test_the_reader_is_fixed_and_shown(headrace: Headrace, admin: TestClient) ->
         ({"payload": ["plan=Team", "seats=8"]}, set()),
     ],
 )
-def test_filters(page: TestClient, narrowed: dict[str, str], wanted: set[str]) -> None:
+def test_filters(page: TestClient, narrowed: dict[str, Any], wanted: set[str]) -> None:
     found = soup(page, "/", q="refund", k=50, **narrowed)
     # Of the tickets that say the same, one is shown.
     shown = {"ticket:2" if one == "ticket:3" else one for one in documents(found)}

@@ -125,7 +125,7 @@ def test_it_fits_a_small_screen_and_the_dark(page: Page, site: str) -> None:
     page.set_viewport_size({"width": 400, "height": 800})
     colours = []
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         for path in ("", "?q=refund", "?q=refund&view=context", "document?id=policy:refunds"):
             page.goto(site + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 400, path

@@ -24,14 +24,16 @@ class Parity:
 
 
 def compare_warehouses(one: Warehouse, other: Warehouse) -> list[Parity]:
-    """Compare chunks, the lives of documents and the glossary of two warehouses, row by row.
+    """Compare chunks, documents with their states, and the glossary of two warehouses, row by row.
+
+    A document that is deleted is as one that is not there.
 
     Raises:
         WarehouseError: one of them cannot be read.
     """
     return [
         _compare("chunks: id and text", _chunks(one), _chunks(other)),
-        _compare("documents: state, version, what replaces it", _lives(one), _lives(other)),
+        _compare("documents: what they say, state, version", _lives(one), _lives(other)),
         _compare("glossary", _glossary(one), _glossary(other)),
     ]
 
@@ -50,7 +52,11 @@ def _chunks(warehouse: Warehouse) -> dict[str, Hashable]:
 
 
 def _lives(warehouse: Warehouse) -> dict[str, Hashable]:
-    return {row["document_id"]: tuple(row.values()) for row in warehouse.document_states()}
+    return {
+        row["document_id"]: tuple(row.values())
+        for row in warehouse.document_states()
+        if row["lifecycle_state"] != "deleted"
+    }
 
 
 def _glossary(warehouse: Warehouse) -> dict[str, Hashable]:

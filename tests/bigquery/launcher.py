@@ -26,12 +26,14 @@ def link_extensions(home: Path) -> None:
     version = f"v{duckdb.__version__}"
     platform = duckdb.sql("pragma platform").fetchone()[0]
     folder = home / ".duckdb" / "extensions" / version / platform
-    folder.mkdir(parents=True)
+    # It is there where the server was started before.
+    folder.mkdir(parents=True, exist_ok=True)
     for extension in EXTENSIONS:
         spec = importlib.util.find_spec(f"duckdb_extension_{extension}")
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"duckdb-extension-{extension} is not installed.")
         file = f"{extension}.duckdb_extension"
+        (folder / file).unlink(missing_ok=True)
         (folder / file).symlink_to(Path(spec.origin).parent / "extensions" / version / file)
 
 

@@ -85,7 +85,10 @@ class Chunks(Protocol):
         """The questions of all gold sets, in the order of their ids; none where dbt built none."""
 
     def document_states(self) -> list[dict[str, Any]]:
-        """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
+        """All documents: document_id, document_hash, and what their policies make of them.
+
+        Each row has lifecycle_state, version_family, superseded_by and serving too.
+        """
 
     def glossary(self) -> list[dict[str, Any]]:
         """The rows of rag__glossary, as dicts."""

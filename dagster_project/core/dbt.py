@@ -249,6 +249,10 @@ class Dbt:
                 total = event.data.total if "total" in fields else event.data.num_models
                 on_node(event.data.node_info.node_name, event.data.index, total)
 
+        if seconds := self.environment.get("HEADRACE_BQ_RETRY_SECONDS"):
+            from dagster_project.core.warehouse.bigquery.access import bound_other_calls
+
+            bound_other_calls(float(seconds))
         runner = dbtRunner(manifest=self._manifest, callbacks=[report])
         with _environment(self.environment):
             outcome = runner.invoke(

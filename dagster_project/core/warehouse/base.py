@@ -85,10 +85,7 @@ class Chunks(Protocol):
         """The questions of all gold sets, in the order of their ids; none where dbt built none."""
 
     def document_states(self) -> list[dict[str, Any]]:
-        """All documents: document_id, document_hash, and what their policies make of them.
-
-        Each row has lifecycle_state, version_family, superseded_by and serving too.
-        """
+        """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
 
     def glossary(self) -> list[dict[str, Any]]:
         """The rows of rag__glossary, as dicts."""

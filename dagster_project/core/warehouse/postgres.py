@@ -97,13 +97,9 @@ class PostgresWarehouse(PostgresOperations):
         )
 
     def document_states(self) -> list[dict[str, Any]]:
-        """All documents: document_id, document_hash, and what their policies make of them.
-
-        Each row has lifecycle_state, version_family, superseded_by and serving too.
-        """
+        """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
         return self._rows(
-            "select document_id, document_hash, lifecycle_state, version_family, superseded_by, "
-            "serving "
+            "select document_id, lifecycle_state, version_family, superseded_by, serving "
             "from {documents}"
         )
 

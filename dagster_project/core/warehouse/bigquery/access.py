@@ -52,14 +52,14 @@ class ReadClient(_ReadClient):  # type: ignore[misc]
         return super().read_rows(*arguments, **options | {"retry": self._retry})
 
 
-def bound_other_calls(place: BigQueryPlace) -> None:
-    """Have calls of this process that say nothing of it, as dbt's do, give up when ours would.
+def bound_other_calls(seconds: float) -> None:
+    """Have calls of this process that say nothing of it, as dbt's do, give up after some seconds.
 
     These two objects are the default of every method of Google's client: ten minutes a call, forty
     a job. dbt, which makes several calls in a row, has no setting for most of them.
     """
     for default in (DEFAULT_RETRY, DEFAULT_JOB_RETRY):
-        default._timeout = place.retry_seconds
+        default._timeout = seconds
 
 
 def credentials(place: BigQueryPlace) -> Credentials:

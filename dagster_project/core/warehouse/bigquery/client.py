@@ -30,6 +30,14 @@ from dagster_project.core.warehouse.contract import SqlAlchemyEngine
 
 _PERMISSION = re.compile(r"bigquery\.[a-zA-Z]+\.[a-zA-Z]+")
 _QUOTA_REASONS = {"quotaExceeded", "rateLimitExceeded", "billingTierLimitExceeded"}
+# How the Storage Read API says that it is not there, may not be used, or is shut off.
+_NO_STORAGE = (
+    exceptions.PermissionDenied,
+    exceptions.MethodNotImplemented,
+    exceptions.ServiceUnavailable,
+    exceptions.DeadlineExceeded,
+    exceptions.RetryError,
+)
 _TYPES: dict[type, str] = {
     bool: "BOOL",
     int: "INT64",
@@ -111,7 +119,7 @@ class BigQueryClient:
             batches = rows.to_arrow_iterable(bqstorage_client=self._storage_client())
             try:
                 first = next(batches, None)
-            except (exceptions.PermissionDenied, exceptions.MethodNotImplemented):
+            except _NO_STORAGE:
                 self._has_storage = False
                 rows = self._finish(job)
             else:
@@ -233,7 +241,7 @@ class BigQueryClient:
         """Google's client, made at its first use."""
         with self._lock:
             if self._client is None:
-                bound_other_calls(self.place)
+                bound_other_calls(self.place.retry_seconds)
                 self._client = bigquery.Client(
                     project=self.place.project,
                     credentials=credentials(self.place),
@@ -278,7 +286,9 @@ class BigQueryClient:
 
 def _remedy(error: BaseException) -> str:
     """What a person can do about an error of the client."""
-    reasons = {entry.get("reason") for entry in getattr(error, "errors", None) or []}
+    # REST gives dicts, gRPC errors of its own.
+    entries = [entry for entry in getattr(error, "errors", None) or [] if isinstance(entry, dict)]
+    reasons = {entry.get("reason") for entry in entries}
     text = str(error)
     if reasons & _QUOTA_REASONS or isinstance(error, exceptions.TooManyRequests):
         return (

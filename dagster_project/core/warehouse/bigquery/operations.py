@@ -413,8 +413,8 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
             self.rows(
                 f"merge into {self.ops('raw_documents')} as stored using {staged} as made "
                 "on stored.document_id = made.document_id "
-                "when matched and made.change = 'drop' then update set is_deleted = true, body = '', "
-                "fingerprint = cast(null as string), loaded_at = current_timestamp(), "
+                "when matched and made.change = 'drop' then update set is_deleted = true, "
+                "body = '', fingerprint = cast(null as string), loaded_at = current_timestamp(), "
                 f"source_updated_at = greatest(current_timestamp(), {later}) "
                 "when matched and made.change = 'stamp' "
                 "then update set fingerprint = made.fingerprint "

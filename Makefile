@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test test-bigquery lint chaos replay bench-chunks bench-embedding bench-sync bench-freshness
+.PHONY: setup demo dev test test-bigquery parity lint chaos replay bench-chunks bench-embedding bench-sync bench-freshness
 
 setup: $(STAMP)
 
@@ -31,6 +31,10 @@ test: setup
 test-bigquery: setup
 	$(BIN)/python -m pytest tests/bigquery
 
+# The example and a handbook at full size on Postgres and on the emulator, compared by `headrace parity`.
+parity: setup
+	$(BIN)/python -m tests.bigquery.parity
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,14 +43,17 @@ lint: setup
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/lint_sql.py
 
-# As `make test`, but a batch is killed 25 times and 500 batches are tidied up after.
+# As `make test`, but a batch is killed 25 times, the emulator at six statements, and 500 batches are tidied up after.
 chaos: setup
 	HEADRACE_CHAOS=25 HEADRACE_UPKEEP_BATCHES=500 $(BIN)/python -m pytest \
-		tests/core/test_faults.py tests/core/test_generations.py tests/core/test_upkeep.py
+		tests/core/test_faults.py tests/core/test_generations.py tests/core/test_upkeep.py \
+		tests/bigquery/test_faults.py
 
-# The whole of the handbook's history, about forty minutes; `make test` takes a few commits.
+# The whole of the handbook's history, about forty minutes, and fifty events of it on both warehouses; `make test` takes a
+# few commits and events.
 replay: setup
 	HEADRACE_REPLAY_COMMITS=1000 $(BIN)/python -m pytest tests/core/test_replay.py
+	HEADRACE_REPLAY_EVENTS=50 $(BIN)/python -m pytest tests/bigquery/test_replay.py
 
 # LangChain's splitter gets a virtual environment of its own.
 bench-chunks: setup

@@ -76,6 +76,7 @@ def test_a_search_before_a_build_says_what_to_run(shell: Shell) -> None:
 
 def test_the_status_of_a_new_home_is_empty(shell: Shell) -> None:
     assert shell.json("status") == {
+        "warehouse": "postgres headrace",
         "documents": 0,
         "chunks_active": 0,
         "index_rows": 0,

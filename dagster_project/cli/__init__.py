@@ -98,8 +98,22 @@ def status(as_json: AsJson = False) -> None:
         print_json(found)
         return
     console.print(
-        table(f"Headrace in {headrace.settings.home}", ["", ""], [[k, v] for k, v in found.items()])
+        table(
+            f"Headrace in {headrace.settings.home}",
+            ["", ""],
+            [[name, _said(value)] for name, value in found.items()],
+        )
     )
+
+
+def _said(value: object) -> object:
+    """A figure of the status as a person reads it: nothing is said where there is none."""
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{source}: " + ", ".join(f"{name} {seconds}" for name, seconds in lags.items())
+            for source, lags in value.items()
+        )
+    return "" if value is None else value
 
 
 def _status(headrace: Headrace) -> dict[str, Any]:
@@ -112,6 +126,7 @@ def _status(headrace: Headrace) -> dict[str, Any]:
     rate = warehouse.documents_per_second() if built else None
     model_id = live.model_id if live else headrace.settings.model_id
     return {
+        "warehouse": _place(headrace.settings),
         "documents": warehouse.count_documents() if built else 0,
         "chunks_active": chunks,
         "index_rows": index.live().count_rows() if index else 0,
@@ -130,6 +145,13 @@ def _status(headrace: Headrace) -> dict[str, Any]:
             for row in warehouse.lag(minutes=60)
         },
     }
+
+
+def _place(settings: Settings) -> str:
+    """Which warehouse it is, and the schema (dataset) of the models in it."""
+    if settings.bigquery is not None:
+        return f"bigquery {settings.bigquery.project}.{settings.schema}"
+    return f"postgres {settings.schema}"
 
 
 @app.command()

@@ -254,6 +254,10 @@ class Dbt:
                 total = event.data.total if "total" in fields else event.data.num_models
                 on_node(event.data.node_info.node_name, event.data.index, total)
 
+        if seconds := self.environment.get("HEADRACE_BQ_RETRY_SECONDS"):
+            from dagster_project.core.warehouse.bigquery.access import bound_other_calls
+
+            bound_other_calls(float(seconds))
         runner = dbtRunner(manifest=self._manifest, callbacks=[report])
         with _environment(self.environment):
             outcome = runner.invoke(
@@ -261,10 +265,20 @@ class Dbt:
             )
         if not outcome.success:
             raise DbtError(
-                _reasons(arguments, outcome, self._state / "logs" / "dbt.log"),
+                _reasons(self._command(arguments), outcome, self._state / "logs" / "dbt.log"),
                 _results(outcome.result),
             )
         return outcome.result
+
+    def _command(self, arguments: Sequence[str]) -> str:
+        """A command as an error names it; on BigQuery with the place, which the profile hides."""
+        place = self.environment
+        if place.get("HEADRACE_WAREHOUSE") != "bigquery":
+            return f"dbt {arguments[0]}"
+        return (
+            f"dbt {arguments[0]} (BigQuery project {place['HEADRACE_BQ_PROJECT']}, dataset "
+            f"{place['HEADRACE_SCHEMA']})"
+        )
 
 
 def profiles_directory(project: Path) -> Path:
@@ -302,7 +316,7 @@ def _results(result: Any) -> dict[str, NodeResult]:  # noqa: ANN401
     }
 
 
-def _reasons(arguments: Sequence[str], outcome: Any, log: Path) -> str:  # noqa: ANN401
+def _reasons(command: str, outcome: Any, log: Path) -> str:  # noqa: ANN401
     lines = [
         f"  {result.node.unique_id}: {' '.join((result.message or str(result.status)).split())}"
         for result in getattr(outcome.result, "results", None) or []
@@ -310,4 +324,4 @@ def _reasons(arguments: Sequence[str], outcome: Any, log: Path) -> str:  # noqa:
     ]
     if outcome.exception is not None:
         lines.append(f"  {outcome.exception}")
-    return "\n".join([f"dbt {arguments[0]} failed (its log: {log}):", *lines])
+    return "\n".join([f"{command} failed (its log: {log}):", *lines])

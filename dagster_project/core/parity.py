@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from dagster_project.core.warehouse import Warehouse
+
+# Of a chunk; not when it was made, nor its date: the glossary's is that of the build.
+_COLUMNS = [
+    "chunk_id",
+    "content_hash",
+    "document_id",
+    "source_name",
+    "doc_type",
+    "title",
+    "url",
+    "chunk_index",
+    "section_path",
+    "header_length",
+    "approx_tokens",
+    "valid_from",
+    "valid_to",
+    "lifecycle_state",
+    "is_demoted",
+]
 
 
 @dataclass(frozen=True)
@@ -24,13 +44,15 @@ class Parity:
 
 
 def compare_warehouses(one: Warehouse, other: Warehouse) -> list[Parity]:
-    """Compare chunks, the lives of documents and the glossary of two warehouses, row by row.
+    """Compare chunks, documents with their states, and the glossary of two warehouses, row by row.
+
+    A document that is deleted is as one that is not there.
 
     Raises:
         WarehouseError: one of them cannot be read.
     """
     return [
-        _compare("chunks: id and text", _chunks(one), _chunks(other)),
+        _compare("chunks: id, text, facts", _chunks(one), _chunks(other)),
         _compare("documents: state, version, what replaces it", _lives(one), _lives(other)),
         _compare("glossary", _glossary(one), _glossary(other)),
     ]
@@ -44,13 +66,27 @@ def _compare(what: str, one: Mapping[str, Hashable], other: Mapping[str, Hashabl
 
 
 def _chunks(warehouse: Warehouse) -> dict[str, Hashable]:
-    columns = ["chunk_id", "content_hash", "document_id", "chunk_index", "lifecycle_state"]
-    rows = warehouse.chunks(columns).to_pylist()
-    return {row["chunk_id"]: tuple(row.values()) for row in rows}
+    return {
+        row["chunk_id"]: (
+            *(row[name] for name in _COLUMNS),
+            tuple(row["access"]),
+            _facts(row["payload"]),
+        )
+        for row in warehouse.chunks([*_COLUMNS, "access", "payload"]).to_pylist()
+    }
+
+
+def _facts(payload: str) -> str:
+    """A JSON object as text that does not depend on how the warehouse writes it."""
+    return json.dumps(json.loads(payload, parse_int=float), sort_keys=True)
 
 
 def _lives(warehouse: Warehouse) -> dict[str, Hashable]:
-    return {row["document_id"]: tuple(row.values()) for row in warehouse.document_states()}
+    return {
+        row["document_id"]: tuple(row.values())
+        for row in warehouse.document_states()
+        if row["lifecycle_state"] != "deleted"
+    }
 
 
 def _glossary(warehouse: Warehouse) -> dict[str, Hashable]:

@@ -111,6 +111,7 @@ class BigQueryPlace:
             "HEADRACE_BQ_API_ENDPOINT": self.api_endpoint,
             "HEADRACE_BQ_MAX_BYTES_BILLED": str(self.max_bytes_billed),
             "HEADRACE_BQ_JOB_SECONDS": f"{self.job_seconds:.0f}",
+            "HEADRACE_BQ_RETRY_SECONDS": f"{self.retry_seconds:.0f}",
         }
 
 

@@ -90,6 +90,67 @@ class Emulator:
         }
 
 
+class Server:
+    """An emulator's process, which may be killed and started again on what it wrote.
+
+    Attributes:
+        emulator: how to reach it; the same after a restart.
+    """
+
+    def __init__(self, scratch: Path, cache: Path = CACHE) -> None:
+        """Take the folder of its data, and install it where it is missing.
+
+        Raises:
+            EmulatorUnavailable: it cannot be installed here.
+        """
+        self._python = install(cache)
+        self._scratch = scratch
+        self._process: subprocess.Popen[bytes] | None = None
+        port, grpc_port = _free_port(), _free_port()
+        self.emulator = Emulator(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", PROJECT)
+        # Isolated: no PYTHONPATH of the tests reaches the other Python.
+        self._command = [str(self._python), "-I", str(LAUNCHER), "serve", "--host", "127.0.0.1"]
+        self._command += ["--port", str(port), "--grpc-port", str(grpc_port), "--project", PROJECT]
+        self._command += ["--data-dir", str(scratch / "data")]
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            EmulatorFailed: it does not start.
+        """
+        home, log_path = self._scratch / "home", self._scratch / "emulator.log"
+        for folder in (home, self._scratch / "data"):
+            folder.mkdir(exist_ok=True)
+        with log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"HOME": str(home)},
+            )
+        _wait_until_ready(self.emulator, self._process, log_path)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def stop(self) -> None:
+        """End it as a person would."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+
 @contextmanager
 def running(scratch: Path, cache: Path = CACHE) -> Iterator[Emulator]:
     """A fresh emulator, its data under ``scratch``; it ends with the block.
@@ -98,42 +159,12 @@ def running(scratch: Path, cache: Path = CACHE) -> Iterator[Emulator]:
         EmulatorUnavailable: it cannot be installed here.
         EmulatorFailed: it is installed and does not start.
     """
-    python = install(cache)
-    home, data, log_path = scratch / "home", scratch / "data", scratch / "emulator.log"
-    home.mkdir()
-    data.mkdir()
-    port, grpc_port = _free_port(), _free_port()
-    emulator = Emulator(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", PROJECT)
-    # Isolated: no PYTHONPATH of the tests reaches the other Python.
-    command = [
-        str(python),
-        "-I",
-        str(LAUNCHER),
-        "serve",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    command += ["--grpc-port", str(grpc_port), "--project", PROJECT, "--data-dir", str(data)]
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"HOME": str(home)},
-        )
+    server = Server(scratch, cache)
     try:
-        _wait_until_ready(emulator, process, log_path)
-        yield emulator
+        server.start()
+        yield server.emulator
     finally:
-        process.terminate()
-        try:
-            process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+        server.stop()
 
 
 def install(cache: Path = CACHE) -> Path:

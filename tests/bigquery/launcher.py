@@ -1,4 +1,4 @@
-"""Starts local-bigquery with four of its gaps mended; runs in the emulator's own venv.
+"""Starts local-bigquery with five of its gaps mended; runs in the emulator's own venv.
 
 Takes local-bigquery's arguments (``serve --host … --port …``). HOME must be a directory of this
 server's own: DuckDB looks for its extensions there. The server ends when its standard input does,
@@ -26,12 +26,14 @@ def link_extensions(home: Path) -> None:
     version = f"v{duckdb.__version__}"
     platform = duckdb.sql("pragma platform").fetchone()[0]
     folder = home / ".duckdb" / "extensions" / version / platform
-    folder.mkdir(parents=True)
+    # It is there where the server was started before.
+    folder.mkdir(parents=True, exist_ok=True)
     for extension in EXTENSIONS:
         spec = importlib.util.find_spec(f"duckdb_extension_{extension}")
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"duckdb-extension-{extension} is not installed.")
         file = f"{extension}.duckdb_extension"
+        (folder / file).unlink(missing_ok=True)
         (folder / file).symlink_to(Path(spec.origin).parent / "extensions" / version / file)
 
 
@@ -129,6 +131,24 @@ def join_an_array_of_nulls_to_an_empty_text() -> None:
     functions["ARRAY_TO_STRING"] = join_or_empty
 
 
+def say_when_dml_modified_a_table() -> None:
+    """A table's last modification is that of its rows too, be they written or deleted."""
+    from local_bigquery.catalog import metadata, tables  # type: ignore[import-not-found]
+    from local_bigquery.jobs import query
+
+    run: Callable[..., Any] = query._run
+
+    def run_and_say(cur: Any, tree: Any, context: Any, *arguments: Any) -> Any:  # noqa: ANN401
+        statistics = run(cur, tree, context, *arguments)
+        if statistics.numDmlAffectedRows not in (None, "0"):
+            table = query._target(tree, context)
+            resource = tables.load(*table).replace(lastModifiedTime=metadata.now())
+            metadata.save(resource, *table)
+        return statistics
+
+    query._run = run_and_say
+
+
 def end_with_standard_input() -> None:
     """Watch for the end of the process that holds the other end of the pipe."""
 
@@ -146,6 +166,7 @@ def main() -> None:
     assign_variables_from_a_struct()
     keep_the_operands_of_div_together()
     join_an_array_of_nulls_to_an_empty_text()
+    say_when_dml_modified_a_table()
     end_with_standard_input()
 
     from local_bigquery.cli import main as run  # type: ignore[import-not-found]

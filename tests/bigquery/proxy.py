@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,17 +30,26 @@ class Proxy:
         answer: what to say to each query that is sent, instead of passing it on; None passes it on.
         hangs: whether jobs never end: what asks after them is told that they run.
         seen: the method and path of every request.
+        hears: is told of each query, as JSON, before it is passed on.
+        until: while it is an event that has not come, no request that is new is passed on.
     """
 
     endpoint: str
     answer: Answer | None = None
     hangs: bool = False
     seen: list[str] = field(default_factory=list)
+    hears: Callable[[str], None] = lambda query: None
+    until: threading.Event | None = None
+
+    @staticmethod
+    def is_a_query(method: str, path: str) -> bool:
+        """Whether a request begins a job."""
+        return method == "POST" and path.split("?")[0].endswith(("/jobs", "/queries"))
 
     def interfere(self, method: str, path: str, body: bytes) -> Answer | None:
         """The answer to a request that is not passed on."""
         self.seen.append(f"{method} {path.split('?')[0]}")
-        asks_a_query = method == "POST" and path.split("?")[0].endswith(("/jobs", "/queries"))
+        asks_a_query = self.is_a_query(method, path)
         if self.answer is not None and asks_a_query:
             return self.answer
         if self.hangs and asks_a_query:
@@ -80,6 +89,10 @@ def proxied(upstream: str) -> Iterator[Proxy]:
                 for name, value in self.headers.items()
                 if name.lower() not in {"host", "connection", "accept-encoding"}
             }
+            if proxy.until is not None:
+                proxy.until.wait()
+            if proxy.is_a_query(self.command, self.path):
+                proxy.hears(body.decode())
             request = urllib.request.Request(
                 upstream + self.path, data=body or None, headers=headers, method=self.command
             )

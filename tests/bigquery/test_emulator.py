@@ -80,6 +80,26 @@ def test_an_array_of_nulls_joins_to_an_empty_text(bigquery_emulator: Emulator) -
     assert joined == [{"nulls": "", "empty": "", "some": "a>b", "spelt": "a>-", "nothing": None}]
 
 
+def test_a_table_says_when_its_rows_were_changed(bigquery_emulator: Emulator, dataset: str) -> None:
+    client, name = bigquery_emulator.client(), f"{dataset}.watched"
+    bigquery_emulator.query(f"create table {name} (x int64)")
+    seen = [client.get_table(name, timeout=30).modified]
+    for statement in (
+        f"insert into {name} values (1), (2)",
+        f"update {name} set x = 3 where x = 2",
+        f"delete from {name} where x = 1",
+        f"merge into {name} as t using (select 3 as x) as s on t.x = s.x "
+        "when matched then update set x = 4",
+    ):
+        time.sleep(0.002)
+        bigquery_emulator.query(statement)
+        seen.append(client.get_table(name, timeout=30).modified)
+    assert sorted(set(seen)) == seen
+    bigquery_emulator.query(f"delete from {name} where x = 99")
+    assert client.get_table(name, timeout=30).modified == seen[-1]
+    assert bigquery_emulator.query(f"select x from {name}") == [{"x": 4}]
+
+
 def test_time_zones_and_storage_api_work_offline(bigquery_emulator: Emulator, dataset: str) -> None:
     """Time zones come from a DuckDB extension; over the Storage API the project reads chunks."""
     bigquery_emulator.query(

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from dagster_project.core.build import Headrace, NotPublishedError
-from dagster_project.core.checks import CHUNKS, DOCUMENTS, Check, Status, hold_back
+from dagster_project.core.checks import CHUNKS, DOCUMENTS, Check, Status, hold_back, run_checks
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.expectations import Severity, read_suite
 from dagster_project.core.ingest import ingest_files
+from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import PACKAGE_PROJECT
 
 NOTE = """---
@@ -178,6 +179,38 @@ def test_what_is_fine_passes(tables: Headrace) -> None:
     for check, count in ((DOCUMENTS, 14), (CHUNKS, 9)):
         found = check.look(tables)
         assert (found.status, found.figures["expectations"]) == (Status.PASS, count), found.reason
+
+
+@pytest.mark.parametrize("statement", ["truncate {model}", "update {model} set is_deleted = true"])
+def test_tables_without_rows_meet_their_expectations(tables: Headrace, statement: str) -> None:
+    for check, model, count in ((DOCUMENTS, "rag__documents", 14), (CHUNKS, "rag__chunks", 9)):
+        with psycopg.connect(tables.postgres_url) as connection:
+            connection.execute(statement.format(model=f"headrace.{model}").encode())
+        found = check.look(tables)
+        assert (found.status, found.figures["expectations"]) == (Status.PASS, count), found.reason
+
+
+def test_a_build_of_nothing_is_published_and_followed_by_one_of_something(
+    headrace: Headrace, postgres_url: str, folder: Path, tmp_path: Path
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("create database of_nothing")
+    settings = replace(
+        headrace.settings,
+        home=tmp_path,
+        postgres_url=postgres_url.rsplit("/", 1)[0] + "/of_nothing",
+        lancedb_uri=str(tmp_path / "lancedb"),
+    )
+    empty = Headrace(settings)
+    empty.build(gate=hold_back)
+    assert empty.live_index.dump() == []
+    assert empty.verify(content=True).is_clean
+    assert Retriever(empty, Principals.of()).search("a shift", 5) == []
+    assert [each for each in run_checks(empty) if each.status in {Status.FAIL, Status.ERROR}] == []
+
+    ingest_files(empty.warehouse, str(folder), "notes")
+    assert empty.build(gate=hold_back).sync.added == NOTES
+    assert empty.verify(content=True).is_clean
 
 
 def test_the_token_bound_is_that_of_the_chunks(tables: Headrace) -> None:

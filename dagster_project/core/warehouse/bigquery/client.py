@@ -11,36 +11,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, NoReturn
 
-import google.auth
-import grpc  # type: ignore[import-untyped]
 import pyarrow as pa
 import requests
 from google.api_core import exceptions
-from google.auth import credentials as google_credentials
-from google.auth import impersonated_credentials
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import bigquery, bigquery_storage
+from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
-from google.cloud.bigquery_storage_v1.services.big_query_read.transports import (
-    BigQueryReadGrpcTransport,
-)
-from google.oauth2 import credentials as token_credentials
-from google.oauth2 import service_account
 
 from dagster_project.core.errors import WarehouseError
 from dagster_project.core.profile import BigQueryPlace
+from dagster_project.core.warehouse.bigquery.access import (
+    REQUEST_SECONDS,
+    ReadClient,
+    bound_other_calls,
+    credentials,
+)
 from dagster_project.core.warehouse.contract import SqlAlchemyEngine
 
-# Google's clients have no annotations here.
-_ReadClient: Any = bigquery_storage.BigQueryReadClient
-_ServiceAccount: Any = service_account.Credentials
-_Token: Any = token_credentials.Credentials
-_Impersonated: Any = impersonated_credentials.Credentials
-_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-# A request that has no answer by then is sent again, or given up.
-_REQUEST_SECONDS = 30.0
 _PERMISSION = re.compile(r"bigquery\.[a-zA-Z]+\.[a-zA-Z]+")
 _QUOTA_REASONS = {"quotaExceeded", "rateLimitExceeded", "billingTierLimitExceeded"}
+# How the Storage Read API says that it is not there, may not be used, or is shut off.
+_NO_STORAGE = (
+    exceptions.PermissionDenied,
+    exceptions.MethodNotImplemented,
+    exceptions.ServiceUnavailable,
+    exceptions.DeadlineExceeded,
+    exceptions.RetryError,
+)
 _TYPES: dict[type, str] = {
     bool: "BOOL",
     int: "INT64",
@@ -59,7 +56,7 @@ class BigQueryClient:
         self.schema = dataset
         self._lock = threading.Lock()
         self._client: bigquery.Client | None = None
-        self._storage: bigquery_storage.BigQueryReadClient | None = None
+        self._storage: ReadClient | None = None
         self._has_storage = True
         self._retry = DEFAULT_RETRY.with_timeout(place.retry_seconds)
 
@@ -122,7 +119,7 @@ class BigQueryClient:
             batches = rows.to_arrow_iterable(bqstorage_client=self._storage_client())
             try:
                 first = next(batches, None)
-            except (exceptions.PermissionDenied, exceptions.MethodNotImplemented):
+            except _NO_STORAGE:
                 self._has_storage = False
                 rows = self._finish(job)
             else:
@@ -148,7 +145,7 @@ class BigQueryClient:
                 retry=self._retry,
                 # With one, the client would go on for ten minutes, whatever it is told.
                 job_retry=None,
-                timeout=_REQUEST_SECONDS,
+                timeout=REQUEST_SECONDS,
             )
 
     def _finish(self, job: bigquery.QueryJob) -> bigquery.table.RowIterator:
@@ -157,7 +154,7 @@ class BigQueryClient:
         except concurrent.futures.TimeoutError:
             # Nobody waits for it any more, so nobody should pay for it either.
             with contextlib.suppress(exceptions.GoogleAPIError, requests.RequestException):
-                job.cancel(retry=None, timeout=_REQUEST_SECONDS)
+                job.cancel(retry=None, timeout=REQUEST_SECONDS)
             raise
 
     def load(
@@ -179,7 +176,7 @@ class BigQueryClient:
                 table,
                 job_config=config,
                 location=self.place.location,
-                timeout=_REQUEST_SECONDS,
+                timeout=REQUEST_SECONDS,
             )
         with self._explained(job):
             job.result(retry=self._retry, timeout=self.place.job_seconds)
@@ -203,14 +200,14 @@ class BigQueryClient:
         finally:
             with self._explained():
                 self.client.delete_table(
-                    name, not_found_ok=True, retry=self._retry, timeout=_REQUEST_SECONDS
+                    name, not_found_ok=True, retry=self._retry, timeout=REQUEST_SECONDS
                 )
 
     def create(self, table: bigquery.Table) -> None:
         """Make a table, unless another process made it meanwhile."""
         with self._explained():
             self.client.create_table(
-                table, exists_ok=True, retry=self._retry, timeout=_REQUEST_SECONDS
+                table, exists_ok=True, retry=self._retry, timeout=REQUEST_SECONDS
             )
 
     def tables(self, dataset: str) -> set[str]:
@@ -219,11 +216,11 @@ class BigQueryClient:
         place.location = self.place.location
         with self._explained():
             try:
-                found = self.client.list_tables(place, retry=self._retry, timeout=_REQUEST_SECONDS)
+                found = self.client.list_tables(place, retry=self._retry, timeout=REQUEST_SECONDS)
                 return {table.table_id for table in found}
             except exceptions.NotFound:
                 self.client.create_dataset(
-                    place, exists_ok=True, retry=self._retry, timeout=_REQUEST_SECONDS
+                    place, exists_ok=True, retry=self._retry, timeout=REQUEST_SECONDS
                 )
                 return set()
 
@@ -234,7 +231,7 @@ class BigQueryClient:
                 return self.client.get_table(
                     f"{project or self.place.project}.{dataset}.{name}",
                     retry=self._retry,
-                    timeout=_REQUEST_SECONDS,
+                    timeout=REQUEST_SECONDS,
                 )
             except exceptions.NotFound:
                 return None
@@ -244,24 +241,20 @@ class BigQueryClient:
         """Google's client, made at its first use."""
         with self._lock:
             if self._client is None:
+                bound_other_calls(self.place.retry_seconds)
                 self._client = bigquery.Client(
                     project=self.place.project,
-                    credentials=_credentials(self.place),
+                    credentials=credentials(self.place),
                     location=self.place.location,
                     client_options={"api_endpoint": self.place.api_endpoint},
                 )
             return self._client
 
-    def _storage_client(self) -> bigquery_storage.BigQueryReadClient:
+    def _storage_client(self) -> ReadClient:
         client = self.client
         with self._lock:
             if self._storage is None:
-                endpoint = self.place.storage_endpoint
-                if endpoint:
-                    transport = BigQueryReadGrpcTransport(channel=grpc.insecure_channel(endpoint))
-                    self._storage = _ReadClient(transport=transport)
-                else:
-                    self._storage = _ReadClient(credentials=client._credentials)
+                self._storage = ReadClient(self.place, client._credentials)
             return self._storage
 
     @contextlib.contextmanager
@@ -293,7 +286,9 @@ class BigQueryClient:
 
 def _remedy(error: BaseException) -> str:
     """What a person can do about an error of the client."""
-    reasons = {entry.get("reason") for entry in getattr(error, "errors", None) or []}
+    # REST gives dicts, gRPC errors of its own.
+    entries = [entry for entry in getattr(error, "errors", None) or [] if isinstance(entry, dict)]
+    reasons = {entry.get("reason") for entry in entries}
     text = str(error)
     if reasons & _QUOTA_REASONS or isinstance(error, exceptions.TooManyRequests):
         return (
@@ -322,36 +317,6 @@ def _remedy(error: BaseException) -> str:
     if isinstance(error, (exceptions.ServerError, requests.RequestException)):
         return "BigQuery does not answer as it should: nothing is lost; try again later."
     return "Look the job up in the console for more."
-
-
-def _credentials(place: BigQueryPlace) -> google_credentials.Credentials:
-    """What opens the project.
-
-    Raises:
-        WarehouseError: there is none, or it cannot be read.
-    """
-    found: google_credentials.Credentials
-    try:
-        if place.method == "service-account":
-            found = _ServiceAccount.from_service_account_file(place.keyfile, scopes=_SCOPES)
-        elif place.method == "oauth-secrets":
-            found = _Token(place.token)
-        else:
-            found, _ = google.auth.default(scopes=_SCOPES)
-        if place.impersonate:
-            found = _Impersonated(
-                source_credentials=found,
-                target_principal=place.impersonate,
-                target_scopes=list(_SCOPES),
-            )
-    except (GoogleAuthError, OSError, ValueError) as error:
-        # The text of a key file's error may quote the key.
-        raise WarehouseError(
-            f"No credentials for BigQuery by HEADRACE_BQ_METHOD={place.method} "
-            f"({type(error).__name__}): `gcloud auth application-default login`, or give "
-            "HEADRACE_BQ_KEYFILE the path of a service account's key."
-        ) from error
-    return found
 
 
 def _parameter(name: str, value: object) -> Any:  # noqa: ANN401 - of two kinds

@@ -33,6 +33,7 @@ from dagster_project.core.warehouse.contract import (
     parts,
 )
 
+_RAW_DOCUMENTS = "source.headrace.headrace_ops.raw_documents"
 _LEDGER_TYPES = {"str": "STRING", "int": "INT64", "float": "FLOAT64", "datetime": "TIMESTAMP"}
 _REFUSALS = columns("""
     document_id STRING required
@@ -220,7 +221,7 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
         """The time after which a change of some sources may not have been read by any batch, UTC.
 
         None where the last batch was cut, failed, or was none. An hour is to spare for rows that
-        are committed late.
+        are committed late. What `headrace ingest` loaded meanwhile counts, however old its date is.
         """
         row = self.row(
             "select timestamp_sub(min(read_at), interval 1 hour) as since, "
@@ -230,7 +231,14 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
             more=MORE,
         )
         since: datetime | None = row["since"] if row["seen"] == len(set(sources)) else None
-        return since
+        if since is None or _RAW_DOCUMENTS not in sources:
+            return since
+        oldest: datetime | None = self.row(
+            f"select min(source_updated_at) as oldest from {self.ops('raw_documents')} "
+            "where loaded_at >= @since",
+            since=since,
+        )["oldest"]
+        return min(since, oldest or since)
 
     def write_published(self, generation: str, after: int, upto: int) -> None:
         """Note when each document of the batches in (after, upto] was changed, cut and seen.
@@ -374,7 +382,7 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
         """What each document of a source was made of, where that was noted."""
         found = self.rows(
             f"select document_id, fingerprint from {self.ops('raw_documents')} "
-            "where source_name = @source and fingerprint is not null",
+            "where source_name = @source and fingerprint is not null and not is_deleted",
             source=source,
         )
         return {row["document_id"]: row["fingerprint"] for row in found}
@@ -383,7 +391,7 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
         """The documents of a source as they are stored: RAW_COLUMNS, by document_id."""
         found = self.rows(
             f"select {', '.join(RAW_COLUMNS)} from {self.ops('raw_documents')} "
-            "where source_name = @source",
+            "where source_name = @source and not is_deleted",
             source=source,
         )
         return {row["document_id"]: tuple(row.values()) for row in found}
@@ -397,6 +405,9 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
         refused: Sequence[Refusal],
     ) -> None:
         """Write documents of a source, take others out, and note what was refused instead.
+
+        What goes keeps a row without its text, marked and dated: a batch reads what changed lately,
+        and would not see that a row is gone.
 
         Args:
             source: the source's name.
@@ -439,22 +450,24 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
         ] + [bigquery.SchemaField("change", "STRING")]
         new = {name: f"made.{name}" for name in names[1:]}
         # A micro-batch sees an edit by its date, which a file may not have moved.
-        new["source_updated_at"] = (
-            "greatest(made.source_updated_at, "
-            "timestamp_add(stored.source_updated_at, interval 1 microsecond))"
-        )
+        later = "timestamp_add(stored.source_updated_at, interval 1 microsecond)"
+        new["source_updated_at"] = f"greatest(made.source_updated_at, {later})"
+        new |= {"is_deleted": "false", "loaded_at": "current_timestamp()"}
         with self.staged(OPS, staging, rows) as staged:
             self.rows(
                 f"merge into {self.ops('raw_documents')} as stored using {staged} as made "
                 "on stored.document_id = made.document_id "
-                "when matched and made.change = 'drop' then delete "
+                "when matched and made.change = 'drop' then update set is_deleted = true, "
+                "body = '', fingerprint = cast(null as string), loaded_at = current_timestamp(), "
+                f"source_updated_at = greatest(current_timestamp(), {later}) "
                 "when matched and made.change = 'stamp' "
                 "then update set fingerprint = made.fingerprint "
                 "when matched and made.change = 'write' then update set "
                 + ", ".join(f"{name} = {value}" for name, value in new.items())
                 + " when not matched and made.change = 'write' then insert "
-                f"({', '.join(names)}, is_deleted) "
-                f"values ({', '.join(f'made.{name}' for name in names)}, false)"
+                f"({', '.join(names)}, is_deleted, loaded_at) "
+                f"values ({', '.join(f'made.{name}' for name in names)}, false, "
+                "current_timestamp())"
             )
 
 

@@ -52,6 +52,7 @@ _RAW = """
     payload STRING required
     source_updated_at TIMESTAMP required
     is_deleted BOOL required
+    loaded_at TIMESTAMP required
     fingerprint STRING
 """
 _QUARANTINE = """

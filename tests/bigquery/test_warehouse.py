@@ -145,13 +145,15 @@ def test_a_change_is_followed_on_both(built: Headrace, twin: Headrace) -> None:
     assert built.watch.changed() == []
 
     (row,) = _bigquery(built).rows(
-        "select published_version, rows_embedded from headrace_ops.sync_ledger "
+        "select published_version, rows_embedded, published_at from headrace_ops.sync_ledger "
         f"where batch_id = {report.sync.batch_id}"
     )
     assert row == {
         "published_version": report.live_version,
         "rows_embedded": report.sync.embedded,
+        "published_at": built.warehouse.last_publication(report.generation),
     }
+    assert built.warehouse.last_publication("none") is None
     (lag,) = built.warehouse.lag(minutes=60)
     assert lag["documents"] > 0
 

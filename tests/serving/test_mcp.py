@@ -83,7 +83,8 @@ def tokens(readers: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def server(built: Headrace, readers: Path, tokens: dict[str, str]) -> Iterator[Listening]:
-    listening = Listening(environment(built.settings, HEADRACE_READERS=str(readers), **PLENTY))
+    variables = environment(built.settings, HEADRACE_READERS=str(readers), **PLENTY)
+    listening = Listening(variables, "--allow-host", "mcp.example.com")
     yield listening
     assert listening.stop() == ""
 
@@ -318,6 +319,9 @@ def test_a_page_of_another_site_is_refused(server: Listening, tokens: dict[str, 
         ("Host", f"evil.example:{port}", 421),
         ("Host", "127.0.0.1.evil.example", 421),
         ("Host", f"localhost:{port}", 200),
+        ("Host", "mcp.example.com", 200),
+        ("Host", "other.mcp.example.com", 421),
+        ("Origin", "https://mcp.example.com", 200),
         ("Origin", "https://evil.example", 403),
         ("Origin", "null", 403),
         ("Origin", f"http://127.0.0.1:{port}", 200),

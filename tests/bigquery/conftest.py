@@ -1,4 +1,4 @@
-"""One emulator for the whole session."""
+"""An emulator for each file: what one leaves there, another would compile against."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from .emulator import Emulator, EmulatorUnavailable, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bigquery_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """A running BigQuery emulator; the test is skipped where this machine cannot have it."""
     try:

@@ -215,7 +215,7 @@ class Dbt:
         """
         if self._manifest is None:
             self.parse()
-        arguments = ["run", "--no-write-json", "--no-version-check", "--no-populate-cache"]
+        arguments = ["run", "--no-write-json", "--no-version-check"]
         arguments += ["--select", *models, "--vars", json.dumps(variables)]
         # dbt reads the source of every caller above it, several times: below Dagster, where there
         # are many, that was a third of a batch. Above a thread's first function there are none.

@@ -500,7 +500,7 @@ def test_an_unexpected_error_names_nothing_but_a_reference(
         text_of(result),
     )
     assert result.is_error and found, text_of(result)
-    [record] = [each for each in caplog.records if found[1] in each.getMessage()]
+    record = next(each for each in caplog.records if found[1] in each.getMessage())
     assert record.exc_info and str(tmp_path) not in text_of(result)
 
 

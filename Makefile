@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo dev test test-bigquery parity lint chaos replay bench-chunks bench-embedding bench-sync bench-freshness
+.PHONY: setup demo dev test test-bigquery parity lint chaos replay bench-chunks bench-embedding bench-sync bench-freshness \
+	bench-retrieval
 
 setup: $(STAMP)
 
@@ -78,3 +79,8 @@ bench-sync: setup
 # Real daemons, one path after the other: most of an hour.
 bench-freshness: setup
 	$(BIN)/python benchmarks/freshness.py
+
+# Both sides hold the rows: a million take some 15 GB of disk, 8 GB of memory, and most of an hour.
+SIZES ?= 100000,1000000
+bench-retrieval: setup
+	$(BIN)/python benchmarks/retrieval.py --sizes "$(SIZES)"

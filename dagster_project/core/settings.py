@@ -43,7 +43,7 @@ class Settings:
         batch_order: which of them it takes first, ``freshest`` or ``oldest``.
         lock_wait: seconds to wait for another process that runs dbt or writes the index.
         max_file_mb: the largest file that `headrace ingest files` reads, in MB.
-        vector_weight, text_weight: what a rank by meaning and one by words count in a search.
+        vector_weight, text_weight: what the best by meaning and by words count in a search.
         rerank_model: the cross-encoder that reads a search's best answers again, or empty.
         metric_access: principals who may see the values of metrics; admins may.
         vector_index: ``auto``, ``exact``, ``ivf_rq`` or ``ivf_hnsw_sq``.
@@ -70,7 +70,7 @@ class Settings:
     batch_order: str = "freshest"
     max_file_mb: int = 50
     vector_weight: float = 1.0
-    text_weight: float = 1.0
+    text_weight: float = 0.6
     rerank_model: str = ""
     metric_access: tuple[str, ...] = ()
     vector_index: str = "auto"
@@ -134,7 +134,7 @@ class Settings:
             lock_wait=_number("HEADRACE_LOCK_WAIT", setting("lock_wait", "60"), " of seconds"),
             max_file_mb=_count("HEADRACE_MAX_FILE_MB", setting("max_file_mb", "50")),
             vector_weight=_number("HEADRACE_VECTOR_WEIGHT", setting("vector_weight", "1")),
-            text_weight=_number("HEADRACE_TEXT_WEIGHT", setting("text_weight", "1")),
+            text_weight=_number("HEADRACE_TEXT_WEIGHT", setting("text_weight", "0.6")),
             rerank_model=setting("rerank_model", ""),
             metric_access=tuple(setting("metric_access", "").replace(",", " ").split()),
             vector_index=_one_of(

@@ -98,15 +98,19 @@ def proxied(upstream: str) -> Iterator[Proxy]:
             )
             try:
                 with urllib.request.urlopen(request, timeout=60) as reply:
-                    self._reply(reply.status, reply.read(), reply.headers.get_content_type())
+                    kind, place = reply.headers.get_content_type(), reply.headers["Location"]
+                    self._reply(reply.status, reply.read(), kind, place)
             except urllib.error.HTTPError as error:
                 self._reply(error.code, error.read(), error.headers.get_content_type())
             except OSError:
                 self.close_connection = True
 
-        def _reply(self, status: int, body: bytes, kind: str) -> None:
+        def _reply(self, status: int, body: bytes, kind: str, location: str | None = None) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
+            if location is not None:
+                # Where a load job's file is to be sent; nothing listens there.
+                self.send_header("Location", location)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

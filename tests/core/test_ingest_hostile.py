@@ -75,7 +75,7 @@ def _scanned() -> bytes:
     """A PDF whose only page is a picture."""
     target = io.BytesIO()
     page = canvas.Canvas(target)
-    page.drawInlineImage(Image.effect_noise((400, 500), 60), 50, 50, 500, 700)
+    page.drawInlineImage(Image.linear_gradient("L").resize((400, 500)), 50, 50, 500, 700)
     page.save()
     return target.getvalue()
 

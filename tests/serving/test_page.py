@@ -324,7 +324,7 @@ def test_a_hit_shows_which_leg_found_it(headrace: Headrace, ranking: Ranking, by
             label = card.select_one(f".leg.{leg} b").text  # type: ignore[union-attr]
             assert label == ("not found" if rank is None else f"#{rank}")
             width = float(str(card.select_one(f".bar.{leg} rect")["width"]))  # type: ignore[index]
-            long = 0 if rank is None else 100 * (1 - math.log(rank) / math.log(200))
+            long = 0 if rank is None else 100 * (1 - math.log(rank) / math.log(ranking.depth))
             assert width == pytest.approx(long, abs=0.06)
         legs = [leg for leg, rank in ranks.items() if rank is not None]
         assert ("both" if len(legs) == 2 else legs[0]) in card["class"]

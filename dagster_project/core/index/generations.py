@@ -82,6 +82,7 @@ class VectorStore:
         self.uri = uri
         self._indexing = indexing
         # The list and its version: every search asks what is live, and it seldom changes.
+        self._listed: Any = None
         self._read: tuple[int, list[Generation]] | None = None
 
     def generations(self) -> list[Generation]:
@@ -219,7 +220,17 @@ class VectorStore:
         return writer_lock(self.uri, _REGISTRY, wait_seconds=30)
 
     def _registry(self) -> Any:  # noqa: ANN401 - LanceDB's tables are untyped
-        return open_table(self.uri, _REGISTRY)
+        """The list at its newest version; None where there is none yet."""
+        listed = self._listed
+        if listed is not None:
+            try:
+                listed.checkout_latest()
+                return listed
+            except (OSError, RuntimeError, ValueError):
+                # Opening it anew finds the way back, or that it is gone.
+                pass
+        listed = self._listed = open_table(self.uri, _REGISTRY)
+        return listed
 
     def _write(self, generations: list[Generation]) -> None:
         rows = pa.Table.from_pylist(

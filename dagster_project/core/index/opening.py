@@ -17,8 +17,13 @@ from dagster_project.core.index.lock import is_local
 _COUNTED_FROM = 2**64 - 1
 
 
-def open_table(uri: str, name: str) -> Any:  # noqa: ANN401 - LanceDB's tables are untyped
+def open_table(uri: str, name: str, session: lancedb.Session | None = None) -> Any:  # noqa: ANN401
     """A table at its newest version that can be read, or None where there is no such table.
+
+    Args:
+        uri: the store's directory or URI.
+        name: the table's.
+        session: holds what was read of the indices for all tables that are opened with it.
 
     Raises:
         VectorStoreError: no version can be read.
@@ -26,7 +31,7 @@ def open_table(uri: str, name: str) -> Any:  # noqa: ANN401 - LanceDB's tables a
     directory = Path(uri) / f"{name}.lance"
     while True:
         try:
-            return lancedb.connect(uri).open_table(name)
+            return lancedb.connect(uri, session=session).open_table(name)
         except (ValueError, FileNotFoundError):
             return None
         except (OSError, RuntimeError) as error:

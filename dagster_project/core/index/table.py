@@ -89,13 +89,16 @@ class VectorIndex:
             self._table = self._open()
         return self._table
 
-    def live(self) -> Any:  # noqa: ANN401
+    def live(self, session: lancedb.Session | None = None) -> Any:  # noqa: ANN401
         """The published version, for readers.
+
+        Args:
+            session: keeps what is read of the indices from one version to the next.
 
         Raises:
             VectorStoreError: nothing was published yet.
         """
-        table = self._open()
+        table = self._open(session)
         version = _tagged(table, LIVE)
         if version is None:
             raise VectorStoreError(
@@ -114,8 +117,8 @@ class VectorIndex:
         table.checkout(version)
         return table
 
-    def _open(self) -> Any:  # noqa: ANN401
-        table = open_table(self.uri, self.name)
+    def _open(self, session: lancedb.Session | None = None) -> Any:  # noqa: ANN401
+        table = open_table(self.uri, self.name, session)
         if table is None:
             raise VectorStoreError(
                 f"There is no index of the model {self.model_id} in {self.uri}: run "
@@ -131,7 +134,9 @@ class VectorIndex:
     @property
     def live_version(self) -> int | None:
         """The published version's number."""
-        return _tagged(self._head(), LIVE)
+        # Whatever version is open, tags are read as they are now.
+        table = self._table
+        return _tagged(self._head() if table is None else table, LIVE)
 
     def _tags(self) -> dict[str, int]:
         tags = self._head().tags
@@ -314,7 +319,7 @@ class VectorIndex:
             # Compacts and extends the indices; what is old stays, since readers may be on it.
             table.optimize(cleanup_older_than=_NEVER)
 
-    def recall(self, samples: int = 50, k: int = 10, depth: int = 200) -> float | None:
+    def recall(self, samples: int = 50, k: int = 10, depth: int = 100) -> float | None:
         """The share of the `k` nearest rows that searches of the live version find.
 
         A search that a reader asks for looks at `depth` rows. None where there is no vector index,

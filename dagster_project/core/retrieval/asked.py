@@ -15,6 +15,7 @@ from dagster_project.core.retrieval.glossary import Expansion
 from dagster_project.core.retrieval.hit import COLUMNS, Hit
 from dagster_project.core.retrieval.opened import Snapshot
 from dagster_project.core.retrieval.pages import pages_of
+from dagster_project.core.retrieval.principals import Principals
 from dagster_project.core.retrieval.ranking import (
     DEMOTED,
     By,
@@ -26,8 +27,7 @@ from dagster_project.core.retrieval.ranking import (
 )
 from dagster_project.core.retrieval.rerank import Reranker
 
-# Candidates whose rows are read at a time: as many as are wanted, and some that may be left out.
-_SPARE = 10
+_COLUMNS = (*COLUMNS, "access")
 # What a search that found too little looks through next, of what it did; and where it ends, since
 # copies and a share of each document may leave out almost all there is.
 _DEEPER = 4
@@ -42,6 +42,7 @@ class Asked:
 
     Attributes:
         query: what is asked.
+        principals: the reader's.
         filters, conditions: what it is narrowed to, the reader's principals among the conditions.
         expansion: the same in the words of the glossary.
         snapshot: the version.
@@ -50,6 +51,7 @@ class Asked:
     """
 
     query: str
+    principals: Principals
     filters: Filters
     conditions: list[str]
     expansion: Expansion
@@ -75,13 +77,15 @@ class Asked:
         self, candidates: Sequence[Candidate], shelf: Shelf, k: int
     ) -> list[tuple[Candidate, Row]]:
         chosen: list[tuple[Candidate, Row]] = []
-        start, size = 0, k + _SPARE
+        # Some are left out: a page holds a few more than are wanted.
+        start, size = 0, k + k // 4
         while start < len(candidates) and len(chosen) < k:
             page = candidates[start : start + size]
             start, size = start + size, size * 2
             rows = self._rows(page)
             for candidate in page:
-                row = rows[candidate.chunk_id]
+                if (row := rows.get(candidate.row)) is None:
+                    continue
                 text = row["chunk_text"][row["header_length"] :]
                 if len(chosen) < k and shelf.takes(row["chunk_id"], row["document_id"], text):
                     chosen.append((candidate, row))
@@ -95,18 +99,18 @@ class Asked:
                 score=candidate.score,
                 vector_rank=candidate.ranks.get(By.MEANING),
                 text_rank=candidate.ranks.get(By.WORDS),
-                pages=pages.get(candidate.chunk_id),
+                pages=pages.get(row["chunk_id"]),
                 also_in=tuple(
-                    sorted({*shelf.twins.get(candidate.chunk_id, ())} - {row["document_id"]})
+                    sorted({*shelf.twins.get(row["chunk_id"], ())} - {row["document_id"]})
                 ),
             )
             for candidate, row in chosen
         ]
 
-    def _rows(self, candidates: Sequence[Candidate]) -> dict[str, Row]:
-        """The rows of candidates; the conditions are asked once more, whatever a leg found."""
-        chunk_ids = [candidate.chunk_id for candidate in candidates]
-        return self.snapshot.by_id(chunk_ids, self.conditions, COLUMNS)
+    def _rows(self, candidates: Sequence[Candidate]) -> dict[int, Row]:
+        """The rows of candidates; `access` is asked once more, whatever a search found."""
+        found = self.snapshot.taken([candidate.row for candidate in candidates], _COLUMNS)
+        return {key: row for key, row in found.items() if self.principals.may_read(row["access"])}
 
     def _candidates(self, depth: int) -> tuple[list[Candidate], bool]:
         """What the legs find, fused, and whether that is all that the reader may find.
@@ -114,15 +118,12 @@ class Asked:
         The definition of a metric that is asked for is the first.
         """
         legs: list[Leg] = []
-        demoted: set[str] = set()
-        is_all = True
         for by, weight, search in self._legs():
-            rows, ended = self._deep_enough(search, depth)
-            legs.append(Leg(by, weight, [row["chunk_id"] for row in rows]))
-            demoted |= {row["chunk_id"] for row in rows if row["is_demoted"]}
-            is_all = is_all and ended
-        candidates = fuse(legs, self.ranking.constant, demoted)
-        return self._with_definition(candidates), is_all
+            rows, is_whole = self._deep_enough(search, depth)
+            scores = [_score(by, row) for row in rows]
+            legs.append(Leg(by, weight, [row["_rowid"] for row in rows], scores, is_whole))
+        candidates = fuse(legs, self.snapshot.demoted)
+        return self._with_definition(candidates), all(leg.is_whole for leg in legs)
 
     def _legs(self) -> list[tuple[By, float, Search]]:
         """The searches, each by how many rows it is to find, and what a rank in it counts."""
@@ -152,21 +153,21 @@ class Asked:
 
     @property
     def _columns(self) -> list[str]:
-        """What a leg reads of a row."""
-        return ["chunk_id", "is_demoted", *(["payload"] if self.filters.payload else [])]
+        """What a leg reads of a row beside its id and score: each row costs a look."""
+        return ["payload"] if self.filters.payload else []
 
     def _deep_enough(self, search: Search, depth: int) -> tuple[list[Row], bool]:
         """The first rows of a leg, up to a depth, of those whose payload is asked for.
 
         The index cannot ask for all of a payload, so a leg goes on until it has found as many as if
-        it could, or all there are: then the second value is true.
+        it could, or all there are: then the second value is true, and no more would come.
         """
         limit = depth
         while True:
             rows = search(limit)
             fitting = [row for row in rows if self._fits(row)]
             if len(fitting) >= depth or len(rows) < limit:
-                return fitting[:depth], len(rows) < limit
+                return fitting[:depth], len(rows) < limit and len(fitting) <= depth
             limit *= _DEEPER
 
     def _fits(self, row: Row) -> bool:
@@ -178,12 +179,12 @@ class Asked:
         metric = self.expansion.metric
         if metric is None:
             return candidates
-        columns = ["chunk_id", "payload"]
-        row = self.snapshot.by_id([metric.chunk_id], self.conditions, columns).get(metric.chunk_id)
-        if row is None or not self._fits(row):
+        row = self.snapshot.row_of(metric.chunk_id, self.conditions)
+        if row is None or not self._fits(self.snapshot.taken([row], ["payload"])[row]):
             return candidates
-        others = {candidate.chunk_id: candidate for candidate in candidates}
-        first = others.pop(metric.chunk_id, Candidate(metric.chunk_id))
+        others = {candidate.row: candidate for candidate in candidates}
+        first = others.pop(row, Candidate(row))
+        first.is_definition = True
         first.score = max([first.score, *(candidate.score for candidate in others.values())])
         return [first, *others.values()]
 
@@ -192,18 +193,23 @@ class Asked:
 
         A definition that was put first stays there, and what is demoted has half of its score.
         """
-        metric = self.expansion.metric
-        defined = [one for one in candidates[:1] if metric and one.chunk_id == metric.chunk_id]
+        defined = [candidate for candidate in candidates[:1] if candidate.is_definition]
         read = candidates[len(defined) : self.ranking.reranked]
         rest = candidates[len(defined) + len(read) :]
         rows = self._rows(read)
-        texts = [rows[candidate.chunk_id]["chunk_text"] for candidate in read]
+        read = [candidate for candidate in read if candidate.row in rows]
+        texts = [rows[candidate.row]["chunk_text"] for candidate in read]
         for candidate, score in zip(read, reranker.scores(self.query, texts), strict=True):
-            is_demoted = rows[candidate.chunk_id]["is_demoted"]
+            is_demoted = rows[candidate.row]["is_demoted"]
             candidate.score = score * (DEMOTED if is_demoted else 1.0)
-        read.sort(key=lambda candidate: (-candidate.score, candidate.chunk_id))
+        read.sort(key=lambda candidate: (-candidate.score, candidate.row))
         for candidate in defined:
             candidate.score = 1.0
         for candidate in rest:
             candidate.score = 0.0
         return [*defined, *read, *rest]
+
+
+def _score(by: By, row: Row) -> float:
+    """How good a search found a row: its cosine, or its BM25."""
+    return 1.0 - row["_distance"] if by is By.MEANING else float(row["_score"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import lancedb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -41,10 +42,10 @@ class Snapshot:
         vector: NDArray[np.float32],
         conditions: Iterable[str],
         columns: Sequence[str],
-        limit: int,  # noqa: ANN401
+        limit: int,
     ) -> list[dict[str, Any]]:
-        """The rows whose vectors are nearest to one, nearest first."""
-        query = nearest(self.table, vector, limit, columns)
+        """The rows whose vectors are nearest to one, nearest first, with their `_rowid`."""
+        query = nearest(self.table, vector, limit, columns).with_row_id(True)
         return _where(query, conditions).to_list()  # type: ignore[no-any-return]
 
     def by_words(
@@ -57,25 +58,33 @@ class Snapshot:
         limit: int,
     ) -> list[dict[str, Any]]:
         """The rows with words of a text, the best by BM25 first; see `with_words`."""
-        query = with_words(self.table, text, also, weight, limit, columns)
+        query = with_words(self.table, text, also, weight, limit, columns).with_row_id(True)
         return _where(query, conditions).to_list()  # type: ignore[no-any-return]
 
     def rows(self, conditions: Iterable[str], columns: Sequence[str]) -> list[dict[str, Any]]:
-        """All rows for which the conditions hold."""
+        """All rows for which the conditions hold, with their `_rowid`."""
         return self.arrow(conditions, columns).to_pylist()  # type: ignore[no-any-return]
 
     def arrow(self, conditions: Iterable[str], columns: Sequence[str]) -> pa.Table:
         """The same as an Arrow table."""
         # Without a limit a query ends after a few rows.
-        query = self.table.search().select(list(columns)).limit(self._all)
+        query = self.table.search().select(list(columns)).limit(self._all).with_row_id(True)
         return _where(query, conditions).to_arrow()
 
-    def by_id(
-        self, chunk_ids: Sequence[str], conditions: Iterable[str], columns: Sequence[str]
-    ) -> dict[str, dict[str, Any]]:
-        """The rows of some chunks, by id."""
-        found = self.rows([is_one_of("chunk_id", chunk_ids), *conditions], columns)
-        return {row["chunk_id"]: row for row in found}
+    def taken(self, rows: Sequence[int], columns: Sequence[str]) -> dict[int, dict[str, Any]]:
+        """Some rows, by their `_rowid`: no index is asked for them."""
+        found = self.table.take_row_ids(list(rows)).select(list(columns)).with_row_id().to_list()
+        return {row["_rowid"]: row for row in found}
+
+    def row_of(self, chunk_id: str, conditions: Iterable[str]) -> int | None:
+        """The `_rowid` of a chunk for which the conditions hold, or None."""
+        found = self.rows([is_one_of("chunk_id", [chunk_id]), *conditions], ["chunk_id"])
+        return found[0]["_rowid"] if found else None
+
+    @cached_property
+    def demoted(self) -> frozenset[int]:
+        """The rows whose documents are demoted, by `_rowid`; read once."""
+        return frozenset(row["_rowid"] for row in self.rows(["is_demoted"], ["chunk_id"]))
 
 
 def _where(query: Any, conditions: Iterable[str]) -> Any:  # noqa: ANN401
@@ -98,6 +107,7 @@ class Opened:
         self._version = version
         self._lock = threading.Lock()
         self._index: VectorIndex | None = None
+        self._session = lancedb.Session()
         self._snapshot: Snapshot | None = None
 
     def current(self) -> Snapshot:
@@ -114,7 +124,16 @@ class Opened:
             version = index.live_version if self._version is None else self._version
             old = self._snapshot
             if old is None or (old.generation.name, old.version) != (generation.name, version):
-                table = index.live() if self._version is None else index.at(self._version)
+                if (
+                    old is None
+                    or old.generation.name != generation.name
+                    or old.version > (version or 0)
+                ):
+                    # A number that was given back may come to name another version.
+                    self._session = lancedb.Session()
+                table = (
+                    index.live(self._session) if self._version is None else index.at(self._version)
+                )
                 self._snapshot = Snapshot(generation, int(table.version), table)
             assert self._snapshot is not None
             return self._snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -24,17 +24,15 @@ class Ranking:
     """How answers are ordered.
 
     Attributes:
-        vector_weight, text_weight: what a rank by meaning and one by words count; 0 leaves it out.
-        constant: of the fusion: the larger, the less the first ranks stand out.
-        depth: ranks that each leg gives to the fusion at least.
+        vector_weight, text_weight: what the best by meaning and by words count; 0 leaves it out.
+        depth: how many each leg gives to the fusion at least.
         expansion_weight: what the question counts in the other words of its terms, of its own.
         reranked: how many of the best a reranker reads.
     """
 
     vector_weight: float = 1.0
-    text_weight: float = 1.0
-    constant: float = 60.0
-    depth: int = 200
+    text_weight: float = 0.6
+    depth: int = 100
     expansion_weight: float = 0.75
     reranked: int = 50
 
@@ -50,8 +48,8 @@ class Ranking:
                 "A ranking needs a weight above 0 for vectors or for texts, and none below 0: see "
                 "HEADRACE_VECTOR_WEIGHT and HEADRACE_TEXT_WEIGHT."
             )
-        if self.constant < 0 or min(self.depth, self.reranked) < 1:
-            raise ConfigurationError("A ranking has a depth of 1 or more and no negative constant.")
+        if min(self.depth, self.reranked) < 1:
+            raise ConfigurationError("A ranking has a depth of 1 or more.")
 
 
 class By(str, Enum):
@@ -61,40 +59,75 @@ class By(str, Enum):
     WORDS = "words"
 
 
+# A best score below this is none to measure others by: where all texts are unlike the question, the
+# least unlike must not stand before the one that has its words.
+_LEAST = {By.MEANING: 0.3, By.WORDS: 1e-6}
+
+
 @dataclass(frozen=True)
 class Leg:
-    """Chunks in the order of one search, best first, and what a rank in it counts."""
+    """What one search found, best first.
+
+    Attributes:
+        by: what it looked at.
+        weight: what its best counts.
+        rows: ids of what it found, in the version that it searched.
+        scores: of each; the cosine, or BM25.
+        is_whole: whether it found all there is, and would have gone on otherwise.
+    """
 
     by: By
     weight: float
-    chunk_ids: Sequence[str]
+    rows: Sequence[int]
+    scores: Sequence[float]
+    is_whole: bool
+
+    def shares(self) -> list[float]:
+        """What each is worth: how far it is above what was not found, as a share of the best.
+
+        What a search that went on would have found next is worth as much as its last. Where it
+        found all there is, that is nothing: a text without a word of the question has a BM25 of 0.
+        """
+        if not self.scores:
+            return []
+        floor = 0.0 if self.is_whole else self.scores[-1]
+        best = max(self.scores[0], _LEAST[self.by])
+        return [max(score - floor, 0.0) / best for score in self.scores]
 
 
 @dataclass
 class Candidate:
-    """A chunk with its fused score and its best ranks, from 1."""
+    """What may be an answer.
 
-    chunk_id: str
+    Attributes:
+        row: the id of the chunk's row.
+        score: the fused one.
+        ranks: its best rank in each kind of search, from 1.
+        is_definition: whether it stands first because it defines the metric that is asked for.
+    """
+
+    row: int
     score: float = 0.0
     ranks: dict[By, int] = field(default_factory=dict)
+    is_definition: bool = False
 
 
-def fuse(legs: Iterable[Leg], constant: float, demoted: Iterable[str] = ()) -> list[Candidate]:
+def fuse(legs: Iterable[Leg], demoted: Container[int] = ()) -> list[Candidate]:
     """The chunks of all legs, best first.
 
-    A chunk's score is the sum over the legs of weight / (constant + rank), ranks from 1 (reciprocal
-    rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009); what is demoted has half of it.
+    A chunk's score is the sum over the legs of weight times share (a convex combination of scores:
+    Bruch, Gai and Ingber, TOIS 2023); what is demoted has half of it.
     """
-    found: dict[str, Candidate] = {}
+    found: dict[int, Candidate] = {}
     for leg in legs:
-        for rank, chunk_id in enumerate(leg.chunk_ids, start=1):
-            candidate = found.setdefault(chunk_id, Candidate(chunk_id))
-            candidate.score += leg.weight / (constant + rank)
+        for rank, (row, share) in enumerate(zip(leg.rows, leg.shares(), strict=True), start=1):
+            candidate = found.setdefault(row, Candidate(row))
+            candidate.score += leg.weight * share
             candidate.ranks[leg.by] = min(rank, candidate.ranks.get(leg.by, rank))
-    for chunk_id in demoted:
-        if chunk_id in found:
-            found[chunk_id].score *= DEMOTED
-    return sorted(found.values(), key=lambda candidate: (-candidate.score, candidate.chunk_id))
+    for candidate in found.values():
+        if candidate.row in demoted:
+            candidate.score *= DEMOTED
+    return sorted(found.values(), key=lambda candidate: (-candidate.score, candidate.row))
 
 
 class Shelf:
@@ -116,10 +149,11 @@ class Shelf:
     def takes(self, chunk_id: str, document_id: str, text: str) -> bool:
         """Whether a text is wanted; what is nearly the same as one before is noted as its twin."""
         words = _WORDS.findall(text.lower())
-        numbers = tuple(sorted(word for word in words if any(map(str.isdigit, word))))
-        shingles = frozenset(
-            tuple(words[at : at + _SHINGLE]) for at in range(max(len(words) - _SHINGLE + 1, 1))
+        numbers = tuple(
+            sorted(word for word in words if not word.isalpha() and any(map(str.isdigit, word)))
         )
+        runs = zip(*(words[at:] for at in range(_SHINGLE)), strict=False)
+        shingles = frozenset(runs) or frozenset([tuple(words)])
         for kept, others in self._kept.get(numbers, ()):
             if _overlap(shingles, others) >= _SAME:
                 self.twins.setdefault(kept, []).append(document_id)

@@ -260,6 +260,7 @@ class Retriever:
         snapshot = self._opened.current()
         return Asked(
             query=query,
+            principals=self.principals,
             filters=filters,
             conditions=self._conditions(filters),
             expansion=snapshot.glossary.expand(query, self.principals)

@@ -44,10 +44,11 @@ lint: setup
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/lint_sql.py
 
-# As `make test`, but a batch is killed 25 times, the emulator at six statements, and 500 batches are tidied up after.
+# As `make test`, but a batch is killed 25 times, the emulator at six statements, 500 batches are tidied up after, and forty
+# rounds of changes at random are followed.
 chaos: setup
 	HEADRACE_CHAOS=25 HEADRACE_UPKEEP_BATCHES=500 $(BIN)/python -m pytest \
-		tests/core/test_faults.py tests/core/test_generations.py tests/core/test_upkeep.py \
+		tests/core/test_faults.py tests/core/test_generations.py tests/core/test_narrow_batch.py tests/core/test_upkeep.py \
 		tests/bigquery/test_faults.py
 
 # The whole of the handbook's history, about forty minutes, and fifty events of it on both warehouses; `make test` takes a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from dagster_project.core.build import Headrace
 from dagster_project.core.settings import PACKAGE_PROJECT
 
-ROUNDS = 8
+ROUNDS = 40 if os.environ.get("HEADRACE_CHAOS") else 4
 MODELS = ("--select", "+rag__chunks", "--exclude-resource-type", "test")
 TABLES = ("notes", "papers")
 MODEL = """

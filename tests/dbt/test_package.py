@@ -44,12 +44,7 @@ vars:
 """
 
 
-def test_unit_tests_of_the_package(headrace: Headrace) -> None:
-    headrace.build()
-    headrace.dbt.invoke(["test", "--select", "test_type:unit"])
-
-
-def test_unit_tests_of_the_example(headrace: Headrace, tmp_path: Path) -> None:
+def test_unit_tests_of_the_example_and_the_package(headrace: Headrace, tmp_path: Path) -> None:
     with psycopg.connect(headrace.postgres_url) as connection:
         generate(connection, scale=0.01)
     example = Headrace(
@@ -69,6 +64,7 @@ def test_unit_tests_of_the_example(headrace: Headrace, tmp_path: Path) -> None:
 
 
 def test_a_generic_test_fails_on_what_it_is_for(headrace: Headrace) -> None:
+    headrace.transform(["--exclude-resource-type", "test"])
     with psycopg.connect(headrace.postgres_url) as connection:
         connection.execute(
             "insert into headrace.rag__chunks (chunk_id, access, approx_tokens) values "

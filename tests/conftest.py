@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from dagster_project.core.build import Headrace
+from dagster_project.core.dbt import Dbt, OnNode
 from dagster_project.core.postgres import EmbeddedPostgres
 from dagster_project.core.settings import PACKAGE_PROJECT, Settings
 
@@ -27,6 +29,20 @@ _OF_THE_TESTS = {
 for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
     if name not in _OF_THE_TESTS:
         del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_caller_above_dbt() -> Iterator[None]:
+    """dbt reads the source of every caller above it, and pytest has many: see `Dbt.run`."""
+    invoke = Dbt.invoke
+
+    def in_a_thread(dbt: Dbt, arguments: Sequence[str], on_node: OnNode | None = None) -> object:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(invoke, dbt, arguments, on_node).result()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dbt, "invoke", in_a_thread)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from dagster_project.core.ingest import IngestReport, ingest_notion
 from dagster_project.core.ingest.notion_blocks import blocks_to_markdown
 from dagster_project.core.retrieval import Principals, Retriever
 
+from .desk import WITHOUT_TESTS
 from .papers import bodies, code, index_rows, raw_rows
 
 PAGES, DATABASES, ROWS = 150, 5, 20
@@ -90,7 +91,7 @@ def test_pages_and_databases_are_documents(headrace: Headrace, folder: Path) -> 
 
 
 def test_a_hit_names_its_page(headrace: Headrace) -> None:
-    headrace.build()
+    headrace.build(WITHOUT_TESTS)
     retriever = Retriever(headrace, Principals.of())
     for number in range(0, PAGES, 10):
         hit = next(h for h in retriever.search(code(number), 5) if code(number) in h.text)
@@ -110,7 +111,7 @@ def test_each_change_has_its_effect_and_no_other(headrace: Headrace, folder: Pat
     assert {key for key in rows if now.get(key) != rows[key]} == {
         f"wiki:{_hex(1, number)}" for number in (101, 102, 103)
     }
-    built = headrace.build()
+    built = headrace.build(WITHOUT_TESTS)
     assert built.sync.embedded == 1
     after = index_rows(headrace)
     assert {key for key in chunks if after.get(key) != chunks[key]} == {

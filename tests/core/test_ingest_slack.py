@@ -17,6 +17,7 @@ from dagster_project.core.ingest import IngestReport, ingest_slack
 from dagster_project.core.ingest.slack_text import Names, to_markdown
 from dagster_project.core.retrieval import Principals, Retriever
 
+from .desk import WITHOUT_TESTS
 from .papers import bodies, code, index_rows, raw_rows
 
 CHANNELS, MESSAGES, START = 20, 3_000, 1_767_225_600
@@ -113,7 +114,7 @@ def test_threads_and_conversations_are_documents(
 
 
 def test_a_hit_names_its_thread(headrace: Headrace) -> None:
-    headrace.build()
+    headrace.build(WITHOUT_TESTS)
     retriever = Retriever(headrace, Principals.of())
     for number in (60, 80, 1463):
         hit = next(h for h in retriever.search(code(number), 5) if code(number) in h.text)
@@ -163,7 +164,7 @@ def test_edits_deletes_and_new_messages_have_their_effect_and_no_other(
     last = max(key for key in now if key.startswith("slack:C4:") and now[key] != rows[key])
     assert now[last][4].endswith("One more.\n(file: Plan)")
     assert json.loads(now[last][14])["reactions"] == {"tada": 2}
-    headrace.build()
+    headrace.build(WITHOUT_TESTS)
     assert set(index_rows(headrace)) == set(now)
 
 

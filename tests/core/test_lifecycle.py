@@ -17,6 +17,8 @@ from dagster_project.core.ingest import ingest_files
 from dagster_project.core.retrieval import Principals, Ranking, Retriever
 from dagster_project.core.settings import PACKAGE_PROJECT
 
+from .desk import WITHOUT_TESTS
+
 POLICY = """---
 title: Refund policy {year}
 doc_type: policy
@@ -67,8 +69,7 @@ class Library:
     def build(self, *, with_data_tests: bool = False) -> None:
         ingest_files(self.headrace.warehouse, str(self.folder), "library")
         self.headrace.dbt.parse()
-        left_out = () if with_data_tests else ("--exclude-resource-type", "test")
-        self.headrace.build(left_out, gate=hold_back)
+        self.headrace.build(() if with_data_tests else WITHOUT_TESTS, gate=hold_back)
 
     def answers(
         self, query: str = "refund money days", ranking: Ranking | None = None

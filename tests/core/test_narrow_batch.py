@@ -15,7 +15,7 @@ import pytest
 from dagster_project.core.build import Headrace
 from dagster_project.core.settings import PACKAGE_PROJECT
 
-ROUNDS = 40 if os.environ.get("HEADRACE_CHAOS") else 4
+ROUNDS = 40 if os.environ.get("HEADRACE_CHAOS") else 3
 MODELS = ("--select", "+rag__chunks", "--exclude-resource-type", "test")
 TABLES = ("notes", "papers")
 MODEL = """

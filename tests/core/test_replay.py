@@ -22,12 +22,12 @@ from dagster_project.core.build import Headrace
 from dagster_project.core.embedding.sentence_transformer import SentenceTransformerEmbedder
 from dagster_project.core.ingest import ingest_files
 
+from .desk import WITHOUT_TESTS
+
 DATA = Path(os.environ.get("HEADRACE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 EVENTS = DATA / "handbook" / "events.jsonl.gz"
 COMMITS = int(os.environ.get("HEADRACE_REPLAY_COMMITS", "4"))
-CHECKPOINTS = 10 if COMMITS > 100 else 2
-# Data tests are asked once, of the first commit.
-WITHOUT_TESTS = ("--exclude-resource-type", "test")
+CHECKPOINTS = 10 if COMMITS > 100 else 1
 
 pytestmark = pytest.mark.skipif(
     not EVENTS.is_file(),

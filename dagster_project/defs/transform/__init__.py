@@ -33,7 +33,9 @@ class RoomTranslator(DagsterDbtTranslator):
 
 def read_manifest(settings: Settings) -> Mapping[str, Any]:
     """The project's manifest, read anew: parsing connects to nothing, so no Postgres is started."""
-    return Dbt(settings, {}).manifest
+    # Of BigQuery the manifest names the project, which the sensors look in.
+    there = settings.bigquery
+    return Dbt(settings, there.environment(settings.schema) if there else {}).manifest
 
 
 def source_tables(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:

@@ -7,7 +7,6 @@ and is made good by the next batch once there is an emulator again. `make chaos`
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from dagster_project.core.build import Headrace
-from dagster_project.core.dbt import DbtError
 from dagster_project.core.errors import HeadraceError
 
 from .emulator import PROJECT, EmulatorUnavailable, Server
@@ -24,7 +22,6 @@ from .proxy import Proxy, proxied
 from .twins import DATASET, RAW, WITHOUT_TESTS, Twins, fixed_project, place, twins
 
 NOTES = 12
-JOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # A statement is begun and not done this long after it was sent.
 MOMENT_SECONDS = 0.05
 # By what is being done: words of the statement, in lower case.
@@ -112,8 +109,6 @@ def test_a_kill_is_bounded_told_and_made_good(office: Office, case: str) -> None
         bigquery.micro_batch([RAW])
     assert dead.wait(60), f"no statement was as {case} is"
     assert PROJECT in str(told.value) and DATASET in str(told.value)
-    # dbt tells no job's id of a statement that nobody answers for.
-    assert isinstance(told.value, DbtError) or JOB.search(str(told.value)), told.value
     with pytest.raises(HeadraceError, match=PROJECT):
         bigquery.verify()
     # Either the version was published before the kill, or not: never a part of it.

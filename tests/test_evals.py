@@ -13,6 +13,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 import pytest
+from core.desk import WITHOUT_TESTS
 from typer.testing import CliRunner
 
 from dagster_project.cli import app
@@ -28,9 +29,9 @@ from dagster_project.demo import generate
 from dagster_project.resources import HeadraceResource
 
 # dbt's data tests are proven elsewhere, and nothing here asks the other models.
-FIRST = ["--exclude-resource-type", "test", "--select", "+rag__chunks", "+rag__gold_questions"]
+FIRST = [*WITHOUT_TESTS, "--select", "+rag__chunks", "+rag__gold_questions"]
 # Views are as their sources are.
-AGAIN = ["--exclude-resource-type", "test", "--select", "rag__documents", "rag__chunks"]
+AGAIN = [*WITHOUT_TESTS, "--select", "rag__documents", "rag__chunks"]
 
 
 @pytest.fixture(scope="module")

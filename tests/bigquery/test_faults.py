@@ -33,7 +33,7 @@ CASES = {
     "a version is published": ("update", "set published_version"),
     "what readers see is noted": ("update", "set seen_mark"),
 }
-MOST = len(CASES) if os.environ.get("HEADRACE_CHAOS") else 2
+TAKEN = list(CASES) if os.environ.get("HEADRACE_CHAOS") else list(CASES)[1:3]
 
 
 class Office:
@@ -99,7 +99,7 @@ def office(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         server.stop()
 
 
-@pytest.mark.parametrize("case", list(CASES)[1 : MOST + 1] if MOST == 2 else list(CASES))
+@pytest.mark.parametrize("case", TAKEN)
 def test_a_kill_is_bounded_told_and_made_good(office: Office, case: str) -> None:
     bigquery, postgres = office.pair
     office.rewrite()

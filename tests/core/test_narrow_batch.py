@@ -15,8 +15,10 @@ import pytest
 from dagster_project.core.build import Headrace
 from dagster_project.core.settings import PACKAGE_PROJECT
 
+from .desk import WITHOUT_TESTS
+
 ROUNDS = 40 if os.environ.get("HEADRACE_CHAOS") else 3
-MODELS = ("--select", "+rag__chunks", "--exclude-resource-type", "test")
+MODELS = ("--select", "+rag__chunks", *WITHOUT_TESTS)
 TABLES = ("notes", "papers")
 MODEL = """
 select

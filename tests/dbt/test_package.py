@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from core.desk import WITHOUT_TESTS
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.dbt import DbtError
@@ -64,7 +65,7 @@ def test_unit_tests_of_the_example_and_the_package(headrace: Headrace, tmp_path:
 
 
 def test_a_generic_test_fails_on_what_it_is_for(headrace: Headrace) -> None:
-    headrace.transform(["--exclude-resource-type", "test"])
+    headrace.transform(WITHOUT_TESTS)
     with psycopg.connect(headrace.postgres_url) as connection:
         connection.execute(
             "insert into headrace.rag__chunks (chunk_id, access, approx_tokens) values "

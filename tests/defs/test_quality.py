@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from core.desk import WITHOUT_TESTS
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.ingest import ingest_files
@@ -47,7 +48,7 @@ def test_an_expectation_that_fails_keeps_the_run_from_the_index(
         return job.execute_in_process(raise_on_error=False)
 
     write("en", "A shift starts on the hour.")
-    headrace.build(["--exclude-resource-type", "test"])
+    headrace.build(WITHOUT_TESTS)
     version = headrace.live_index.live_version
 
     refused = run("English", "A shift starts at noon, and ends at eight.")

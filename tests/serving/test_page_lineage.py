@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from core.desk import WITHOUT_TESTS
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.ingest import ingest_files
@@ -40,10 +41,10 @@ def built(headrace: Headrace, folder: Path) -> Headrace:
     (folder / "refunds.md").write_text(NOTE.format(day="2026-01-01", number=30))
     (folder / "other.md").write_text("Another note.")
     ingest_files(headrace.warehouse, str(folder), "notes")
-    headrace.build(["--exclude-resource-type", "test"])
+    headrace.build(WITHOUT_TESTS)
     (folder / "refunds.md").write_text(NOTE.format(day="2026-02-01", number=14))
     ingest_files(headrace.warehouse, str(folder), "notes")
-    headrace.build(["--exclude-resource-type", "test"])
+    headrace.build(WITHOUT_TESTS)
     return headrace
 
 
@@ -109,7 +110,7 @@ def test_what_the_warehouse_knows_first(built: Headrace, folder: Path) -> None:
     """A change that waits is told; a reader who was shut out is not told anything."""
     (folder / "refunds.md").write_text(NOTE.format(day="2026-03-01", number=7))
     ingest_files(built.warehouse, str(folder), "notes")
-    built.transform(["--exclude-resource-type", "test"])
+    built.transform(WITHOUT_TESTS)
     found = _lineage(built, "role:support")
     assert found is not None
     assert found.waits_since == datetime(2026, 3, 1, tzinfo=timezone.utc)

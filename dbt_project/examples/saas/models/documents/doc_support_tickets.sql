@@ -36,7 +36,8 @@ threads as (
     group by ticket_id
 ),
 
--- The plan named in the text is the one of the day of the ticket, so an upgrade rewrites no old ticket.
+-- The plan named in the text is the one of the day of the ticket, so an upgrade rewrites no old ticket. Of the customer
+-- only the account is repeated here: health and risk move with each ticket, and would describe all its others anew.
 texts as (
     select
         tickets.ticket_id,
@@ -50,7 +51,7 @@ texts as (
         {{ headrace.latest([
             'tickets.source_updated_at',
             'threads.source_updated_at',
-            'customers.source_updated_at',
+            'customers.account_updated_at',
             'users.updated_at',
         ]) }} as source_updated_at
     from tickets
@@ -93,8 +94,6 @@ select
         ['plan_name', 'customers.plan_name'],
         ['plan_tier', 'customers.plan_tier'],
         ['mrr', 'customers.mrr'],
-        ['churn_risk_band', 'customers.churn_risk_band'],
-        ['health', 'customers.health'],
     ]) }} as payload,
     texts.source_updated_at,
     false as is_deleted

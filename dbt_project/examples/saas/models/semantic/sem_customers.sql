@@ -152,6 +152,7 @@ joined as (
         coalesce(ticket_facts.recent_tickets, 0) as recent_tickets,
         ticket_facts.last_ticket_at,
         round(ticket_facts.recent_csat, 2) as recent_csat,
+        {{ headrace.latest(['customers.updated_at', 'subscription_facts.source_updated_at']) }} as account_updated_at,
         {{ headrace.latest([
             'customers.updated_at',
             'subscription_facts.source_updated_at',
@@ -277,6 +278,7 @@ select
     expectations.expected_months_remaining,
     joined.mrr * expectations.expected_months_remaining as expected_remaining_value,
     joined.collected_revenue + joined.mrr * expectations.expected_months_remaining as lifetime_value,
+    joined.account_updated_at,
     joined.source_updated_at
 from joined
 inner join bands on joined.customer_id = bands.customer_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -161,6 +162,9 @@ class Headrace:
         self.model(self.live_generation.model).embed(["warm"])
         self.dbt.parse()
         self.watch.changed()
+        # dbt's manifest and the model stay: the collector need not go through them in each batch.
+        gc.collect()
+        gc.freeze()
 
     def model(self, name: str) -> Embedder:
         """An embedding model, loaded once, however many threads ask for it."""

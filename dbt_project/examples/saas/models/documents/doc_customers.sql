@@ -49,31 +49,6 @@ themes as (
         string_agg(case when ticket_count < 3 then product_area end, ', ' order by product_area) as occasional_areas
     from area_counts
     group by customer_id
-),
-
-texts as (
-    select
-        customers.customer_id,
-        customers.company_name || ' is a company in ' || customers.industry || ' with about '
-        || cast(customers.employee_count as {{ dbt.type_string() }}) || ' employees, based in ' || customers.country
-        || '. It became a customer of Tidewise on ' || {{ headrace.date_text('customers.customer_since') }}
-        || coalesce(
-            ' and left on ' || {{ headrace.date_text(headrace.utc_date('customers.churned_at')) }},
-            ''
-        )
-        || '. ' || customers.account_owner || ' looks after the account.'
-        || {{ paragraph }} || '**Plan history**' || {{ line }}
-        || coalesce(plan_histories.plan_history, {{ line }} || 'No subscription so far.')
-        || {{ paragraph }} || '**What its tickets are about**' || {{ line }}
-        || case
-            when themes.customer_id is null then {{ line }} || 'No ticket so far.'
-            else
-                coalesce({{ line }} || '- regularly: ' || themes.regular_areas, '')
-                || coalesce({{ line }} || '- now and then: ' || themes.occasional_areas, '')
-        end as body
-    from customers
-    left join plan_histories on customers.customer_id = plan_histories.customer_id
-    left join themes on customers.customer_id = themes.customer_id
 )
 
 select
@@ -81,7 +56,23 @@ select
     'saas' as source_name,
     'customer_profile' as doc_type,
     'Customer profile: ' || customers.company_name as title,
-    texts.body,
+    customers.company_name || ' is a company in ' || customers.industry || ' with about '
+    || cast(customers.employee_count as {{ dbt.type_string() }}) || ' employees, based in ' || customers.country
+    || '. It became a customer of Tidewise on ' || {{ headrace.date_text('customers.customer_since') }}
+    || coalesce(
+        ' and left on ' || {{ headrace.date_text(headrace.utc_date('customers.churned_at')) }},
+        ''
+    )
+    || '. ' || customers.account_owner || ' looks after the account.'
+    || {{ paragraph }} || '**Plan history**' || {{ line }}
+    || coalesce(plan_histories.plan_history, {{ line }} || 'No subscription so far.')
+    || {{ paragraph }} || '**What its tickets are about**' || {{ line }}
+    || case
+        when themes.customer_id is null then {{ line }} || 'No ticket so far.'
+        else
+            coalesce({{ line }} || '- regularly: ' || themes.regular_areas, '')
+            || coalesce({{ line }} || '- now and then: ' || themes.occasional_areas, '')
+    end as body,
     'https://app.tidewise.example/accounts/' || cast(customers.customer_id as {{ dbt.type_string() }}) as url,
     customers.account_owner as owner,
     'en' as language,
@@ -116,4 +107,5 @@ select
     customers.source_updated_at,
     false as is_deleted
 from customers
-inner join texts on customers.customer_id = texts.customer_id
+left join plan_histories on customers.customer_id = plan_histories.customer_id
+left join themes on customers.customer_id = themes.customer_id

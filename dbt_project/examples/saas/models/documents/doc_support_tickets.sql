@@ -34,38 +34,22 @@ threads as (
         max(updated_at) as source_updated_at
     from comments
     group by ticket_id
-),
+)
 
 -- The plan named in the text is the one of the day of the ticket, so an upgrade rewrites no old ticket. Of the customer
 -- only the account is repeated here: health and risk move with each ticket, and would describe all its others anew.
-texts as (
-    select
-        tickets.ticket_id,
-        'A support ticket from ' || customers.company_name || ', a customer in ' || customers.industry || ' '
-        || coalesce('on the ' || tickets.plan_name || ' plan (' || tickets.plan_tier || ')', 'without a plan') || '. '
-        || users.full_name || ' wrote on ' || {{ headrace.date_text('tickets.created_on') }}
-        || ' about ' || tickets.product_area || '.'
-        || {{ paragraph }} || '**Problem**'
-        || {{ paragraph }} || tickets.description
-        || coalesce({{ paragraph }} || '**Conversation**' || threads.thread, '') as body,
-        {{ headrace.latest([
-            'tickets.source_updated_at',
-            'threads.source_updated_at',
-            'customers.account_updated_at',
-            'users.updated_at',
-        ]) }} as source_updated_at
-    from tickets
-    inner join customers on tickets.customer_id = customers.customer_id
-    inner join users on tickets.requester_id = users.user_id
-    left join threads on tickets.ticket_id = threads.ticket_id
-)
-
 select
     'ticket:' || cast(tickets.ticket_id as {{ dbt.type_string() }}) as document_id,
     'saas' as source_name,
     'support_ticket' as doc_type,
     'Ticket ' || cast(tickets.ticket_id as {{ dbt.type_string() }}) || ': ' || tickets.subject as title,
-    texts.body,
+    'A support ticket from ' || customers.company_name || ', a customer in ' || customers.industry || ' '
+    || coalesce('on the ' || tickets.plan_name || ' plan (' || tickets.plan_tier || ')', 'without a plan') || '. '
+    || users.full_name || ' wrote on ' || {{ headrace.date_text('tickets.created_on') }}
+    || ' about ' || tickets.product_area || '.'
+    || {{ paragraph }} || '**Problem**'
+    || {{ paragraph }} || tickets.description
+    || coalesce({{ paragraph }} || '**Conversation**' || threads.thread, '') as body,
     'https://app.tidewise.example/support/tickets/' || cast(tickets.ticket_id as {{ dbt.type_string() }}) as url,
     'support' as owner,
     'en' as language,
@@ -95,8 +79,14 @@ select
         ['plan_tier', 'customers.plan_tier'],
         ['mrr', 'customers.mrr'],
     ]) }} as payload,
-    texts.source_updated_at,
+    {{ headrace.latest([
+        'tickets.source_updated_at',
+        'threads.source_updated_at',
+        'customers.account_updated_at',
+        'users.updated_at',
+    ]) }} as source_updated_at,
     false as is_deleted
 from tickets
-inner join texts on tickets.ticket_id = texts.ticket_id
 inner join customers on tickets.customer_id = customers.customer_id
+inner join users on tickets.requester_id = users.user_id
+left join threads on tickets.ticket_id = threads.ticket_id

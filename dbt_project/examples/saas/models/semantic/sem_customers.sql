@@ -31,19 +31,12 @@ subscription_facts as (
         sum(arr) as arr,
         max(case when is_paying then 1 else 0 end) = 1 as is_active,
         max(case when is_paying and is_current and seats < previous_seats then 1 else 0 end) = 1 as has_fewer_seats,
+        max(case when is_current then plan_name end) as plan_name,
+        max(case when is_current then plan_tier end) as plan_tier,
+        max(case when is_current then subscription_status end) as subscription_status,
         max(source_updated_at) as source_updated_at
     from subscriptions
     group by customer_id
-),
-
-current_subscriptions as (
-    select
-        customer_id,
-        plan_name,
-        plan_tier,
-        subscription_status
-    from subscriptions
-    where is_current
 ),
 
 user_facts as (
@@ -109,18 +102,6 @@ ticket_facts as (
     group by customer_id
 ),
 
-signups as (
-    select
-        customers.customer_id,
-        {{ headrace.utc_date('customers.created_at') }} as customer_since,
-        {{ headrace.utc_date('coalesce(customers.churned_at, ' ~ headrace.now() ~ ')') }} as tenure_ends_on,
-        -- A customer that has never signed in is given as long as one that has stopped.
-        {{ headrace.add_days('coalesce(user_facts.last_seen_at, customers.created_at)', risk_window_days) }}
-            as silent_from
-    from customers
-    left join user_facts on customers.customer_id = user_facts.customer_id
-),
-
 joined as (
     select
         customers.customer_id,
@@ -130,11 +111,11 @@ joined as (
         customers.country,
         customers.account_owner,
         customers.churned_at,
-        signups.customer_since,
-        {{ headrace.days_between('signups.customer_since', 'signups.tenure_ends_on') }} as tenure_days,
-        current_subscriptions.plan_name,
-        current_subscriptions.plan_tier,
-        current_subscriptions.subscription_status,
+        {{ headrace.utc_date('customers.created_at') }} as customer_since,
+        {{ headrace.utc_date('coalesce(customers.churned_at, ' ~ headrace.now() ~ ')') }} as tenure_ends_on,
+        subscription_facts.plan_name,
+        subscription_facts.plan_tier,
+        subscription_facts.subscription_status,
         coalesce(subscription_facts.is_active, false) as is_active,
         coalesce(subscription_facts.seats, 0) as seats,
         coalesce(subscription_facts.mrr, 0) as mrr,
@@ -142,7 +123,9 @@ joined as (
         coalesce(subscription_facts.has_fewer_seats, false) as has_fewer_seats,
         coalesce(user_facts.user_count, 0) as user_count,
         user_facts.last_seen_at,
-        signups.silent_from,
+        -- A customer that has never signed in is given as long as one that has stopped.
+        {{ headrace.add_days('coalesce(user_facts.last_seen_at, customers.created_at)', risk_window_days) }}
+            as silent_from,
         coalesce(invoice_facts.collected_revenue, 0) as collected_revenue,
         coalesce(invoice_facts.overdue_invoices, 0) as overdue_invoices,
         coalesce(invoice_facts.overdue_amount, 0) as overdue_amount,
@@ -161,37 +144,34 @@ joined as (
             'ticket_facts.source_updated_at',
             'ticket_facts.volume_window_moved_at',
             'ticket_facts.csat_window_moved_at',
-            'case when signups.silent_from <= ' ~ headrace.now() ~ ' then signups.silent_from end',
-        ]) }} as source_updated_at
+        ]) }} as last_moved_at
     from customers
-    inner join signups on customers.customer_id = signups.customer_id
     left join subscription_facts on customers.customer_id = subscription_facts.customer_id
-    left join current_subscriptions on customers.customer_id = current_subscriptions.customer_id
     left join user_facts on customers.customer_id = user_facts.customer_id
     left join invoice_facts on customers.customer_id = invoice_facts.customer_id
     left join ticket_facts on customers.customer_id = ticket_facts.customer_id
 ),
 
+-- From here each step reads only the one before, so that a reader of few columns computes no others.
 signals as (
     select
-        customer_id,
-        is_active,
+        *,
+        {{ headrace.days_between('customer_since', 'tenure_ends_on') }} as tenure_days,
         overdue_invoices > 0 as has_overdue_invoice,
         silent_from <= {{ headrace.now() }} as has_no_recent_login,
         coalesce(recent_csat < 3, false) as has_low_csat,
         recent_tickets >= 3 as has_many_tickets,
-        has_fewer_seats
+        {{ headrace.latest([
+            'last_moved_at',
+            'case when silent_from <= ' ~ headrace.now() ~ ' then silent_from end',
+        ]) }} as source_updated_at
     from joined
 ),
 
 -- Only a customer that pays can be lost: the others have no score.
 scores as (
     select
-        customer_id,
-        has_overdue_invoice,
-        has_no_recent_login,
-        has_low_csat,
-        has_many_tickets,
+        *,
         case
             when is_active
                 then
@@ -206,12 +186,7 @@ scores as (
 
 bands as (
     select
-        customer_id,
-        has_overdue_invoice,
-        has_no_recent_login,
-        has_low_csat,
-        has_many_tickets,
-        churn_risk_score,
+        *,
         case
             when churn_risk_score is null then 'none'
             when churn_risk_score >= 50 then 'high'
@@ -223,7 +198,7 @@ bands as (
 
 expectations as (
     select
-        customer_id,
+        *,
         case churn_risk_band
             when 'low' then 36
             when 'medium' then 18
@@ -234,52 +209,50 @@ expectations as (
 )
 
 select
-    joined.customer_id,
-    joined.company_name,
-    joined.industry,
-    joined.employee_count,
-    joined.country,
-    joined.account_owner,
-    joined.customer_since,
-    joined.churned_at,
-    joined.is_active,
-    joined.plan_name,
-    joined.plan_tier,
-    joined.subscription_status,
-    joined.seats,
-    joined.mrr,
-    joined.arr,
-    joined.tenure_days,
-    cast(floor(joined.tenure_days * 12 / 365.25) as {{ dbt.type_int() }}) as tenure_months,
-    joined.user_count,
-    joined.last_seen_at,
-    joined.overdue_invoices,
-    joined.overdue_amount,
-    joined.ticket_count,
-    joined.open_tickets,
-    joined.recent_tickets,
-    joined.recent_csat,
-    joined.last_ticket_at,
-    bands.has_overdue_invoice,
-    bands.has_no_recent_login,
-    bands.has_low_csat,
-    bands.has_many_tickets,
-    joined.has_fewer_seats,
-    bands.churn_risk_score,
-    bands.churn_risk_band,
+    customer_id,
+    company_name,
+    industry,
+    employee_count,
+    country,
+    account_owner,
+    customer_since,
+    churned_at,
+    is_active,
+    plan_name,
+    plan_tier,
+    subscription_status,
+    seats,
+    mrr,
+    arr,
+    tenure_days,
+    cast(floor(tenure_days * 12 / 365.25) as {{ dbt.type_int() }}) as tenure_months,
+    user_count,
+    last_seen_at,
+    overdue_invoices,
+    overdue_amount,
+    ticket_count,
+    open_tickets,
+    recent_tickets,
+    recent_csat,
+    last_ticket_at,
+    has_overdue_invoice,
+    has_no_recent_login,
+    has_low_csat,
+    has_many_tickets,
+    has_fewer_seats,
+    churn_risk_score,
+    churn_risk_band,
     case
-        when joined.churned_at is not null then 'churned'
-        when not joined.is_active then 'not_paying'
-        when bands.churn_risk_band = 'high' then 'at_risk'
-        when bands.churn_risk_band = 'medium' or joined.open_urgent_tickets > 0 then 'watch'
+        when churned_at is not null then 'churned'
+        when not is_active then 'not_paying'
+        when churn_risk_band = 'high' then 'at_risk'
+        when churn_risk_band = 'medium' or open_urgent_tickets > 0 then 'watch'
         else 'healthy'
     end as health,
-    joined.collected_revenue,
-    expectations.expected_months_remaining,
-    joined.mrr * expectations.expected_months_remaining as expected_remaining_value,
-    joined.collected_revenue + joined.mrr * expectations.expected_months_remaining as lifetime_value,
-    joined.account_updated_at,
-    joined.source_updated_at
-from joined
-inner join bands on joined.customer_id = bands.customer_id
-inner join expectations on joined.customer_id = expectations.customer_id
+    collected_revenue,
+    expected_months_remaining,
+    mrr * expected_months_remaining as expected_remaining_value,
+    collected_revenue + mrr * expected_months_remaining as lifetime_value,
+    account_updated_at,
+    source_updated_at
+from expectations

@@ -20,15 +20,35 @@ _Row = TypeVar("_Row", ProductDoc, Policy)
 def load_documents(now: datetime) -> tuple[list[ProductDoc], list[Policy]]:
     """Every product document and policy, by id; none of them changed after ``now``.
 
+    What is in force was reviewed in time, whenever the company is made: its review is the first one
+    that is still ahead. A version that has a newer one keeps the date that it missed.
+
     Raises:
         ConfigurationError: a file has no front matter, lacks a key or has one too many.
     """
     docs = [_row(ProductDoc, path, "published_on", now) for path in _files("product_docs")]
-    policies = [_row(Policy, path, "version_date", now) for path in _files("policies")]
-    return (
-        sorted(docs, key=lambda doc: doc.doc_id),
-        sorted(policies, key=lambda policy: policy.policy_id),
+    policies = sorted(
+        (_row(Policy, path, "version_date", now) for path in _files("policies")),
+        key=lambda policy: policy.version_date,
     )
+    newest = {policy.policy_family: policy for policy in policies}
+    return (
+        sorted((_reviewed(doc, now) for doc in docs), key=lambda doc: doc.doc_id),
+        sorted(
+            (
+                _reviewed(policy, now) if policy is newest[policy.policy_family] else policy
+                for policy in policies
+            ),
+            key=lambda policy: policy.policy_id,
+        ),
+    )
+
+
+def _reviewed(row: _Row, now: datetime) -> _Row:
+    day = row.review_by
+    while day is not None and day < now.date():
+        day = day.replace(year=day.year + 1)
+    return row._replace(review_by=day)
 
 
 def _files(folder: str) -> Iterator[Path]:

@@ -203,6 +203,27 @@ def test_documents_of_a_kind_that_went_are_not_taken_from_readers(company: Headr
     assert not company.live_index.is_refused and company.verify().is_clean
 
 
+def test_a_new_version_of_a_document_answers_for_the_one_it_replaces(company: Headrace) -> None:
+    version = company.live_index.live_version
+    # As when a company publishes the new year's policies: the gold set still names the old ones.
+    _execute(
+        company,
+        "insert into saas.policies (policy_id, policy_name, policy_family, version_date, owner, "
+        "audience, effective_from, body, updated_at) "
+        "select distinct on (policy_family) policy_id || '-new', policy_name, policy_family, "
+        "current_date, owner, audience, current_date, body, clock_timestamp() from saas.policies "
+        "where effective_from <= current_date and effective_to is null "
+        "order by policy_family, version_date desc",
+    )
+    company.build(AGAIN)
+    assert company.live_index.live_version != version
+    found = {row["document_id"] for row in company.live_index.dump()}
+    assert "policy:refund-policy-2024-new" in found and "policy:refund-policy-2024" not in found
+    _execute(company, "delete from saas.policies where policy_id like '%-new'")
+    company.micro_batch(company.watch.changed())
+    assert company.verify().is_clean
+
+
 def test_a_generation_that_answers_worse_is_held(company: Headrace) -> None:
     other = Headrace(replace(company.settings, model="fake"))
     target = other.target()

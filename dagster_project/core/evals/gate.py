@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,22 @@ def _questions(headrace: Headrace, sets: Sequence[str]) -> list[GoldQuestion]:
             f"The gold set {empty[0].gold_set} asks nothing in {empty[0].question_id}: fill its "
             "column question, or take the row out."
         )
-    return [question for question in questions if not sets or question.gold_set in sets]
+    asked = [question for question in questions if not sets or question.gold_set in sets]
+    named = {each for question in asked for each in (*question.answers, *question.helps)}
+    successors = headrace.warehouse.successors(sorted(named)) if named else {}
+    return [
+        replace(
+            question,
+            answers=_in_force(question.answers, successors),
+            helps=_in_force(question.helps, successors),
+        )
+        for question in asked
+    ]
+
+
+def _in_force(documents: Sequence[str], successors: Mapping[str, str]) -> tuple[str, ...]:
+    """What a gold set names, as of today: a new version must not look like a lost answer."""
+    return tuple(dict.fromkeys(successors.get(each, each) for each in documents))
 
 
 def _of_readers(

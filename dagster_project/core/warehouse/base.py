@@ -85,6 +85,9 @@ class Chunks(Protocol):
     def gold_questions(self) -> list[GoldQuestion]:
         """The questions of all gold sets, in the order of their ids; none where dbt built none."""
 
+    def successors(self, document_ids: Sequence[str]) -> dict[str, str]:
+        """Those of some documents that were superseded, and what is in force instead of each."""
+
     def document_states(self) -> list[dict[str, Any]]:
         """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
 

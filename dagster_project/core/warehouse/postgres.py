@@ -118,6 +118,15 @@ class PostgresWarehouse(PostgresOperations):
         lists = ("answers", "helps", "facts", "must_not")
         return [GoldQuestion(**(row | {name: parts(row[name]) for name in lists})) for row in rows]
 
+    def successors(self, document_ids: Sequence[str]) -> dict[str, str]:
+        """Those of some documents that were superseded, and what is in force instead of each."""
+        rows = self._rows(
+            "select document_id, superseded_by from {documents} "
+            "where document_id = any(%s) and superseded_by is not null",
+            list(document_ids),
+        )
+        return {row["document_id"]: row["superseded_by"] for row in rows}
+
     def count_changes(self, after: int, upto: int) -> tuple[int, int]:
         """Chunks, and tombstones, of the batches in (after, upto]."""
         with self.connect() as connection:

@@ -84,6 +84,15 @@ class BigQueryWarehouse(BigQueryOperations):
         lists = ("answers", "helps", "facts", "must_not")
         return [GoldQuestion(**(row | {name: parts(row[name]) for name in lists})) for row in rows]
 
+    def successors(self, document_ids: Sequence[str]) -> dict[str, str]:
+        """Those of some documents that were superseded, and what is in force instead of each."""
+        rows = self.rows(
+            f"select document_id, superseded_by from {self._documents} "
+            "where document_id in unnest(@document_ids) and superseded_by is not null",
+            document_ids=list(document_ids),
+        )
+        return {row["document_id"]: row["superseded_by"] for row in rows}
+
     def document_states(self) -> list[dict[str, Any]]:
         """document_id, lifecycle_state, version_family, superseded_by and serving of all."""
         return self.rows(

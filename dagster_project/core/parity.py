@@ -77,8 +77,12 @@ def _chunks(warehouse: Warehouse) -> dict[str, Hashable]:
 
 
 def _facts(payload: str) -> str:
-    """A JSON object as text that does not depend on how the warehouse writes it."""
-    return json.dumps(json.loads(payload, parse_int=float), sort_keys=True)
+    """A JSON object as text that does not depend on how the warehouse writes it.
+
+    Numbers count to nine decimals: what one keeps as a decimal can be a float in the other.
+    """
+    read = json.loads(payload, parse_int=float, parse_float=lambda text: round(float(text), 9))
+    return json.dumps(read, sort_keys=True)
 
 
 def _lives(warehouse: Warehouse) -> dict[str, Hashable]:

@@ -32,6 +32,11 @@ from dagster_project.resources import HeadraceResource
 FIRST = [*WITHOUT_TESTS, "--select", "+rag__chunks", "+rag__gold_questions"]
 # Views are as their sources are.
 AGAIN = [*WITHOUT_TESTS, "--select", "rag__documents", "rag__chunks"]
+# Data tests: a gold set names documents that are there and, where they answer, found.
+NAMES = [
+    f"headrace_names_documents_rag__gold_questions_{column}"
+    for column in ("answers__True", "helps__True", "must_not")
+]
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +89,7 @@ def test_the_first_version_answers_the_gold_sets(company: Headrace) -> None:
 
 
 def test_a_gold_set_that_names_no_document_is_warned_of(company: Headrace) -> None:
-    tests = [
-        f"headrace_names_documents_rag__gold_questions_{column}"
-        for column in ("answers__True", "helps__True", "must_not")
-    ]
-    found = company.dbt.test(tests)
+    found = company.dbt.test(NAMES)
     assert {result.status for result in found.values()} == {"pass"} and len(found) == 3
     # A third of the questions tells as much, and the tests that follow ask them often.
     _execute(
@@ -99,7 +100,7 @@ def test_a_gold_set_that_names_no_document_is_warned_of(company: Headrace) -> No
         "create view headrace.rag__gold_questions as table gold",
     )
     with _edited(company, "answers", "answers || ' | policy:none'"):
-        found = company.dbt.test(tests)
+        found = company.dbt.test(NAMES)
         assert sorted(result.status for result in found.values()) == ["pass", "pass", "warn"]
 
 
@@ -219,6 +220,7 @@ def test_a_new_version_of_a_document_answers_for_the_one_it_replaces(company: He
     assert company.live_index.live_version != version
     found = {row["document_id"] for row in company.live_index.dump()}
     assert "policy:refund-policy-2024-new" in found and "policy:refund-policy-2024" not in found
+    assert {result.status for result in company.dbt.test(NAMES).values()} == {"pass"}
     _execute(company, "delete from saas.policies where policy_id like '%-new'")
     company.micro_batch(company.watch.changed())
     assert company.verify().is_clean

@@ -1,4 +1,5 @@
-{#- Fails for ids in a text with bars between that no document has; with `served`, that no reader finds. -#}
+{#- Fails for ids in a text with bars between that no document has; with `served`, that no reader finds, nor what
+    replaced them. -#}
 {% test names_documents(model, column_name, served=false) %}
 with named as (
     select trim(part.value) as document_id
@@ -9,7 +10,7 @@ with named as (
 documents as (
     select document_id
     from {{ ref('headrace', 'rag__documents') }}
-    {% if served %}where serving <> 'none'{% endif %}
+    {% if served %}where serving <> 'none' or superseded_by is not null{% endif %}
 )
 
 select distinct named.document_id

@@ -18,6 +18,8 @@ from .zetasql_judge import Judge
 
 SEED = 20261122
 DOCUMENTS = 60
+# White space behind a heading, part of its name or not.
+TRAILING = ["", "", " \t", "\u00a0", "\u2003"]
 # A small budget makes many cuts in documents short enough for ZetaSQL's slow evaluator.
 SETTINGS = {"headrace_chunk_tokens": 48, "headrace_chunk_overlap_tokens": 8}
 GIVEN = "test-proj.headrace.given"
@@ -82,7 +84,9 @@ def markdown(random_source: random.Random) -> str:
     blocks: dict[str, Callable[[], str]] = {
         "prose": lambda: ". ".join(phrase(random_source.randint(1, 8)) for _ in range(3)) + ".",
         "long sentence": lambda: phrase(random_source.randint(40, 60)),
-        "heading": lambda: "#" * random_source.randint(1, 6) + " " + phrase(2),
+        "heading": lambda: (
+            "#" * random_source.randint(1, 6) + " " + phrase(2) + random_source.choice(TRAILING)
+        ),
         "underlined": lambda: phrase(2) + "\n" + random_source.choice(["===", "---"]),
         "list": lambda: "\n".join(f"- {phrase(3)}" for _ in range(random_source.randint(1, 9))),
         "table": lambda: "| a | b |\n|---|---|\n" + f"| {phrase(2)} | 1 |\n" * 6,

@@ -118,8 +118,11 @@ text_lines as (
         end as level,
         case
             when anchored.kind = 'heading'
-                then trim({{ headrace.replace_matches(
-                    headrace.replace_matches('anchored.line', '^ *#+|[ \\t]#+[ \\t]*$', ''), '[`*]|\\x5b([^\\x5d]*)\\x5d\\x28[^\\x29]*\\x29', '\\1') }})
+                -- Not trim(): what it takes for white space is another in each warehouse.
+                then {{ headrace.replace_matches(
+                    headrace.replace_matches(
+                        headrace.replace_matches('anchored.line', '^ *#+|[ \\t]#+[ \\t]*$', ''), '[`*]|\\x5b([^\\x5d]*)\\x5d\\x28[^\\x29]*\\x29', '\\1'
+                    ), '^[ \\t\\xa0]+|[ \\t\\xa0]+$', '') }}
         end as heading_text,
         lag(anchored.kind) over (partition by anchored.document_id order by anchored.line_number) as kind_before,
         coalesce(lag(anchored.line_count) over (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from . import handbook
@@ -28,6 +29,15 @@ def _batch(pair: Twins, folder: Path) -> None:
     assert pair.bigquery.warehouse.changed_since([RAW]), "it would read more than what changed"
     for headrace in pair:
         headrace.micro_batch([RAW])
+
+
+def _readable(pair: Twins, folder: Path) -> int:
+    """Pages that say something; one of front matter alone is set aside."""
+    with psycopg.connect(pair.postgres.postgres_url) as connection:
+        [(empty,)] = connection.execute(
+            "select count(*) from headrace.rag__quarantine where reason = 'the body has no text'"
+        ).fetchall()
+    return len(list(folder.rglob("*.md"))) - int(empty)
 
 
 def test_batches_leave_the_same_on_both(
@@ -53,7 +63,7 @@ def test_batches_leave_the_same_on_both(
         headrace.build(WITHOUT_TESTS)
     assert pair.differences() == {}
     chunks, documents, _ = pair.compared()
-    assert documents.rows == (len(first), len(first)) and chunks.rows[0] > len(first)
+    assert documents.rows == (_readable(pair, folder),) * 2 and chunks.rows[0] > len(first)
 
     for number, event in enumerate(events, start=1):
         handbook.apply([event], folder)
@@ -65,13 +75,13 @@ def test_batches_leave_the_same_on_both(
     page.unlink()
     _batch(pair, folder)
     assert pair.differences() == {}, "after a page went"
-    assert pair.compared()[1].rows[0] == len(list(folder.rglob("*.md")))
+    assert pair.compared()[1].rows[0] == _readable(pair, folder)
     # A page is new, and is edited, under a date of years ago.
     for end in ("", "\nOne more sentence.\n"):
         page.write_text(text + end)
         os.utime(page, (LONG_AGO, LONG_AGO))
         _batch(pair, folder)
         assert pair.differences() == {}, "after it came back under an old date"
-        assert pair.compared()[1].rows[0] == len(list(folder.rglob("*.md")))
+        assert pair.compared()[1].rows[0] == _readable(pair, folder)
     for headrace in pair:
         assert headrace.verify(content=True).is_clean

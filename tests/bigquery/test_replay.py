@@ -35,7 +35,7 @@ def _readable(pair: Twins, folder: Path) -> int:
     """Pages that say something; one of front matter alone is set aside."""
     with psycopg.connect(pair.postgres.postgres_url) as connection:
         [(empty,)] = connection.execute(
-            "select count(*) from headrace.rag__quarantine where reason = 'the body has no text'"
+            "select count(*) from headrace_ops.raw_documents where body = ''"
         ).fetchall()
     return len(list(folder.rglob("*.md"))) - int(empty)
 

@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,10 @@ def dev(
                 "the run_launcher out of it, or leave out --live."
             )
         environment["HEADRACE_LIVE"] = "1"
+    # SIGTERM, as containers send it, means all of Dagster's processes; and those do not hear it
+    # where a shell had SIGINT ignored for what runs in its background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     program = Path(sys.executable).parent / "dagster"
     arguments = ["dev", "-m", "dagster_project.definitions", "-h", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen([program, *arguments], env=environment) as dagster:

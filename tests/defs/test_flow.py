@@ -222,3 +222,13 @@ def test_nothing_was_lost(stack: Stack) -> None:
 
 def _tail(stack: Stack) -> str:
     return (stack.home.parent / "dev.log").read_text()[-3000:]
+
+
+def test_sigterm_ends_every_process(stack: Stack) -> None:
+    assert stack.process is not None
+    family = stack.processes("")
+    stack.process.terminate()
+    # A sensor's look, and a run that is under way, may be at work for most of a minute.
+    _, alive = psutil.wait_procs(family, timeout=120)
+    assert len(family) > 4 and not alive
+    stack.process = None

@@ -210,6 +210,16 @@ def test_a_warm_worker_takes_the_runs_and_is_replaced_when_it_is_killed(stack: S
     assert worker.pid not in {other.pid for other in stack.processes("dagster_project.warm")}
 
 
+def test_sigterm_ends_every_process(stack: Stack) -> None:
+    assert stack.process is not None
+    family = stack.processes("")
+    stack.process.terminate()
+    # A sensor's look, and a run that is under way, may be at work for most of a minute.
+    _, alive = psutil.wait_procs(family, timeout=120)
+    assert len(family) > 4 and not alive
+    stack.process = None
+
+
 def test_nothing_was_lost(stack: Stack) -> None:
     stack.stop()
     headrace = stack.headrace
@@ -222,13 +232,3 @@ def test_nothing_was_lost(stack: Stack) -> None:
 
 def _tail(stack: Stack) -> str:
     return (stack.home.parent / "dev.log").read_text()[-3000:]
-
-
-def test_sigterm_ends_every_process(stack: Stack) -> None:
-    assert stack.process is not None
-    family = stack.processes("")
-    stack.process.terminate()
-    # A sensor's look, and a run that is under way, may be at work for most of a minute.
-    _, alive = psutil.wait_procs(family, timeout=120)
-    assert len(family) > 4 and not alive
-    stack.process = None

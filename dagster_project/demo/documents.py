@@ -26,21 +26,22 @@ def load_documents(now: datetime) -> tuple[list[ProductDoc], list[Policy]]:
     Raises:
         ConfigurationError: a file has no front matter, lacks a key or has one too many.
     """
-    docs = [_row(ProductDoc, path, "published_on", now) for path in _files("product_docs")]
-    policies = sorted(
-        (_row(Policy, path, "version_date", now) for path in _files("policies")),
-        key=lambda policy: policy.version_date,
-    )
-    newest = {policy.policy_family: policy for policy in policies}
+    docs = [
+        _reviewed(_row(ProductDoc, path, "published_on", now), now)
+        for path in _files("product_docs")
+    ]
+    policies = [_row(Policy, path, "version_date", now) for path in _files("policies")]
+    newest = {
+        policy.policy_family: policy
+        for policy in sorted(policies, key=lambda policy: policy.version_date)
+    }
+    policies = [
+        _reviewed(policy, now) if policy is newest[policy.policy_family] else policy
+        for policy in policies
+    ]
     return (
-        sorted((_reviewed(doc, now) for doc in docs), key=lambda doc: doc.doc_id),
-        sorted(
-            (
-                _reviewed(policy, now) if policy is newest[policy.policy_family] else policy
-                for policy in policies
-            ),
-            key=lambda policy: policy.policy_id,
-        ),
+        sorted(docs, key=lambda doc: doc.doc_id),
+        sorted(policies, key=lambda policy: policy.policy_id),
     )
 
 

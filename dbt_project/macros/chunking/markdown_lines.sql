@@ -118,11 +118,8 @@ text_lines as (
         end as level,
         case
             when anchored.kind = 'heading'
-                -- Not trim(): what it takes for white space is another in each warehouse.
-                then {{ headrace.replace_matches(
-                    headrace.replace_matches(
-                        headrace.replace_matches('anchored.line', '^ *#+|[ \\t]#+[ \\t]*$', ''), '[`*]|\\x5b([^\\x5d]*)\\x5d\\x28[^\\x29]*\\x29', '\\1'
-                    ), '^[ \\t\\xa0]+|[ \\t\\xa0]+$', '') }}
+                then {{ headrace.trimmed(headrace.replace_matches(
+                    headrace.replace_matches('anchored.line', '^ *#+|[ \\t]#+[ \\t]*$', ''), '[`*]|\\x5b([^\\x5d]*)\\x5d\\x28[^\\x29]*\\x29', '\\1')) }}
         end as heading_text,
         lag(anchored.kind) over (partition by anchored.document_id order by anchored.line_number) as kind_before,
         coalesce(lag(anchored.line_count) over (

@@ -18,7 +18,7 @@
     ] -%}
         {%- set rest.expression = headrace.replace_matches(rest.expression, pattern, ' ') -%}
     {%- endfor -%}
-    trim({{ rest.expression }})
+    {{ headrace.trimmed(rest.expression) }}
 {%- endmacro %}
 
 {#- The version that words name, as text that sorts: eight digits of the last year, month and day; below all of those,

@@ -32,6 +32,7 @@ _COLUMNS = (*COLUMNS, "access")
 # copies and a share of each document may leave out almost all there is.
 _DEEPER = 4
 _DEEPEST = 10_000
+_SPARE = 10
 Row = dict[str, Any]
 Search = Callable[[int], list[Row]]
 
@@ -77,8 +78,9 @@ class Asked:
         self, candidates: Sequence[Candidate], shelf: Shelf, k: int
     ) -> list[tuple[Candidate, Row]]:
         chosen: list[tuple[Candidate, Row]] = []
-        # Some are left out: a page holds a few more than are wanted.
-        start, size = 0, k + k // 4
+        # Some are left out: a page holds a few more than are wanted, since rows cost little beside
+        # another page.
+        start, size = 0, k + _SPARE
         while start < len(candidates) and len(chosen) < k:
             page = candidates[start : start + size]
             start, size = start + size, size * 2

@@ -13,7 +13,6 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 import pytest
-from core.desk import WITHOUT_TESTS
 from typer.testing import CliRunner
 
 from dagster_project.cli import app
@@ -27,6 +26,7 @@ from dagster_project.defs.evals import ANSWERED
 from dagster_project.defs.index.publishing import PUBLISHED, VECTORS
 from dagster_project.demo import generate
 from dagster_project.resources import HeadraceResource
+from tests.core.desk import WITHOUT_TESTS
 
 # dbt's data tests are proven elsewhere, and nothing here asks the other models.
 FIRST = [*WITHOUT_TESTS, "--select", "+rag__chunks", "+rag__gold_questions"]

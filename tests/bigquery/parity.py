@@ -26,11 +26,12 @@ from dagster_project.core.settings import EXAMPLE_PROJECT, PACKAGE_PROJECT
 from dagster_project.core.warehouse.bigquery import BigQueryWarehouse
 from dagster_project.demo import generate, make_tables
 from dagster_project.demo.bigquery import load
+from tests import handbook
+from tests.core.desk import WITHOUT_TESTS
+from tests.handbook import History
 
-from . import handbook
 from .emulator import running
-from .handbook import History
-from .twins import NOW, TOKEN, WITHOUT_TESTS, Twins, keep, place, twins
+from .twins import NOW, TOKEN, Twins, keep, place, twins
 
 _JOB_SECONDS = 600
 _BY_PATH = {"headrace_lifecycle": [{"source_name": "handbook", "find_versions": ["path"]}]}

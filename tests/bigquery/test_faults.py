@@ -16,10 +16,11 @@ import pytest
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import HeadraceError
+from tests.core.desk import WITHOUT_TESTS
 
 from .emulator import PROJECT, EmulatorUnavailable, Server
 from .proxy import Proxy, proxied
-from .twins import DATASET, RAW, WITHOUT_TESTS, Twins, fixed_project, place, twins
+from .twins import DATASET, RAW, Twins, fixed_project, place, twins
 
 NOTES = 12
 # A statement is begun and not done this long after it was sent.

@@ -15,9 +15,10 @@ from dagster_project.defs import evals, flow, index, quality, transform
 from dagster_project.defs.flow import sensors
 from dagster_project.defs.index.publishing import PUBLISHED, VECTORS
 from dagster_project.resources import HeadraceResource
+from tests.core.desk import WITHOUT_TESTS
 
 from .emulator import Emulator
-from .twins import TOKEN, WITHOUT_TESTS, keep, place, settings
+from .twins import TOKEN, keep, place, settings
 
 PROJECT = """
 name: shop

@@ -11,10 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from . import handbook
+from tests import handbook
+from tests.core.desk import WITHOUT_TESTS
+from tests.handbook import History
+
 from .emulator import Emulator
-from .handbook import History
-from .twins import RAW, WITHOUT_TESTS, Twins, fixed_project, place, twins
+from .twins import RAW, Twins, fixed_project, place, twins
 
 NUMBER = int(os.environ.get("HEADRACE_REPLAY_EVENTS", "1"))
 FEW_PAGES = 25

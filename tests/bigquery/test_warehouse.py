@@ -21,11 +21,12 @@ from dagster_project.core.settings import EXAMPLE_PROJECT
 from dagster_project.core.warehouse.bigquery import BigQueryWarehouse
 from dagster_project.demo import generate, make_tables
 from dagster_project.demo.bigquery import load
+from tests.core.desk import WITHOUT_TESTS
 
 from . import twins
 from .emulator import PROJECT, Emulator
 from .proxy import Answer, failure, proxied
-from .twins import NOW, WITHOUT_TESTS
+from .twins import NOW
 
 SCALE = 0.02
 DENIED = "Access Denied: User does not have bigquery.jobs.create permission in project test-proj."

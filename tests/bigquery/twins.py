@@ -25,8 +25,6 @@ DATASET = "twin"
 # No file keeps what this variable holds.
 TOKEN = "DBT_ENV_SECRET_HEADRACE_BQ_TOKEN"  # noqa: S105 - the name of a variable
 RAW = "source.headrace.headrace_ops.raw_documents"
-# Data tests have tests of their own.
-WITHOUT_TESTS = ("--exclude-resource-type", "test")
 _PROJECT = f"""
 name: twins
 version: "1.0"

@@ -5,15 +5,10 @@
 
 from __future__ import annotations
 
-import gzip
-import itertools
-import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -21,35 +16,15 @@ import pytest
 from dagster_project.core.build import Headrace
 from dagster_project.core.embedding.sentence_transformer import SentenceTransformerEmbedder
 from dagster_project.core.ingest import ingest_files
+from tests import handbook
+from tests.handbook import History
 
 from .desk import WITHOUT_TESTS
 
-DATA = Path(os.environ.get("HEADRACE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
-EVENTS = DATA / "handbook" / "events.jsonl.gz"
 COMMITS = int(os.environ.get("HEADRACE_REPLAY_COMMITS", "4"))
 CHECKPOINTS = 10 if COMMITS > 100 else 1
 
-pytestmark = pytest.mark.skipif(
-    not EVENTS.is_file(),
-    reason=f"{EVENTS} is not there: set HEADRACE_TEST_DATA to the folder of the test data",
-)
-
-
-def _commits() -> Iterator[list[dict[str, Any]]]:
-    with gzip.open(EVENTS, "rt") as lines:
-        events = (json.loads(line) for line in lines)
-        for _, group in itertools.groupby(events, key=lambda event: event["commit"]):
-            yield list(group)
-
-
-def _apply(events: list[dict[str, Any]], folder: Path) -> None:
-    for event in events:
-        path = folder / event["path"]
-        if event["op"] == "delete":
-            path.unlink(missing_ok=True)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(event["body"], encoding="utf-8")
+pytestmark = pytest.mark.skipif(not handbook.EVENTS.is_file(), reason=handbook.ABSENT)
 
 
 def _content(headrace: Headrace) -> list[tuple[str, str, str]]:
@@ -59,19 +34,18 @@ def _content(headrace: Headrace) -> list[tuple[str, str, str]]:
 
 def test_every_commit_leaves_an_exact_index(headrace: Headrace, tmp_path: Path) -> None:
     folder = tmp_path / "handbook"
-    folder.mkdir()
-    commits = _commits()
-    _apply(next(commits), folder)
+    history = History.read()
+    handbook.apply(history.first, folder)
     ingest_files(headrace.warehouse, str(folder), "handbook")
     headrace.build()
     assert headrace.verify().is_clean
     _lossless(headrace)
     _within_the_model(headrace)
 
-    replayed = list(itertools.islice(commits, COMMITS))
+    replayed = history.commits[:COMMITS]
     every = max(len(replayed) // CHECKPOINTS, 1)
     for number, events in enumerate(replayed, start=1):
-        _apply(events, folder)
+        handbook.apply(events, folder)
         ingest_files(headrace.warehouse, str(folder), "handbook")
         headrace.build(WITHOUT_TESTS)
         assert headrace.verify().is_clean, f"after commit {number}, {events[0]['commit']}"

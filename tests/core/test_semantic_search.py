@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from serving.service import CLI, Pipes, environment
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.embedding.minilm import MINILM
@@ -16,6 +15,7 @@ from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import EXAMPLE_PROJECT
 from dagster_project.demo import generate
+from tests.serving.service import CLI, Pipes, environment
 
 # Questions in words that the documents do not use but the glossary knows, and what answers them.
 SYNONYMS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
 import itertools
 import json
@@ -23,11 +22,9 @@ from tokenizers import Tokenizer
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.settings import PACKAGE_PROJECT
+from tests import handbook
+from tests.handbook import History
 
-DATA = Path(os.environ.get("HEADRACE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
-EVENTS = DATA / "handbook" / "events.jsonl.gz"
-# The events of the handbook's first commit: every file of it.
-FIRST_EVENTS = 208
 _INLINE = (
     "{{ headrace.chunk_documents('bench.documents') }} "
     "-- {{ ref('headrace', 'headrace_vocabulary') }}"
@@ -282,10 +279,7 @@ def test_a_budget_without_room_for_text_is_refused(chunker: Chunker) -> None:
     assert "give it 42 or more" in done.stdout + done.stderr
 
 
-@pytest.mark.skipif(
-    not EVENTS.is_file(),
-    reason=f"{EVENTS} is not there: set HEADRACE_TEST_DATA to the folder of the test data",
-)
+@pytest.mark.skipif(not handbook.EVENTS.is_file(), reason=handbook.ABSENT)
 def test_a_real_handbook_is_whole_and_within_the_budget(chunker: Chunker) -> None:
     chunked = chunker.check(dict(_handbook()))
     chunks = [chunk for found in chunked.values() for chunk in found]
@@ -294,9 +288,7 @@ def test_a_real_handbook_is_whole_and_within_the_budget(chunker: Chunker) -> Non
 
 
 def _handbook() -> Iterator[tuple[str, tuple[str, str]]]:
-    with gzip.open(EVENTS, "rt") as lines:
-        for line in itertools.islice(lines, FIRST_EVENTS):
-            event = json.loads(line)
-            if event["op"] == "upsert":
-                meta, body = frontmatter.parse(event["body"])
-                yield event["path"], (str(meta.get("title", "")), body)
+    for event in History.read().first:
+        if event["op"] == "upsert":
+            meta, body = frontmatter.parse(event["body"])
+            yield event["path"], (str(meta.get("title", "")), body)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from core.desk import WITHOUT_TESTS
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.dbt import DbtError
 from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.core.settings import EXAMPLE_PROJECT, PACKAGE_PROJECT
 from dagster_project.demo import generate
+from tests.core.desk import WITHOUT_TESTS
 
 MODEL = """
 select

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from core.desk import WITHOUT_TESTS
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.ingest import ingest_files
 from dagster_project.defs import evals, index, quality, transform
 from dagster_project.defs.index.publishing import CHUNKS, PUBLISHED, VECTORS
 from dagster_project.resources import HeadraceResource
+from tests.core.desk import WITHOUT_TESTS
 
 NOTE = "---\ntitle: Shifts\nlanguage: {language}\nupdated_at: 2026-01-01\n---\n{text}\n"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bs4 import BeautifulSoup
-from core.shelves import chunk, put, shelves
 from starlette.testclient import TestClient
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.retrieval import Principals, Retriever
 from dagster_project.serving.page import make_app
+from tests.core.shelves import chunk, put, shelves
 
 PASSWORD = "hushhush"
 HOSTILE_ID = "x:\"><script>window.owned='id'</script>"

@@ -14,8 +14,6 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from core.attacks import ATTACKS
-from core.shelves import chunk, put, shelves
 from mcp import Client, MCPError
 from mcp.types import CallToolResult
 from typer.testing import CliRunner
@@ -29,6 +27,8 @@ from dagster_project.serving.mcp.http import build_app, listen
 from dagster_project.serving.mcp.server import Calls, build_server
 from dagster_project.serving.mcp.tools import TOOLS
 from dagster_project.serving.readers import Reader, add_reader
+from tests.core.attacks import ATTACKS
+from tests.core.shelves import chunk, put, shelves
 
 from .service import Listening, Pipes, environment, on_stdio, over_http, text_of
 

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from core.shelves import chunk, put, shelves
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -21,6 +20,7 @@ from dagster_project.serving.page import make_app
 from dagster_project.serving.page.address import Address
 from dagster_project.serving.page.marking import Marker
 from dagster_project.serving.page.wording import score, span, web_link
+from tests.core.shelves import chunk, put, shelves
 
 from .pages import (
     HOSTILE_ID,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from core.desk import WITHOUT_TESTS
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.ingest import ingest_files
 from dagster_project.core.retrieval import Lineage, Principals, Retriever
+from tests.core.desk import WITHOUT_TESTS
 
 from .pages import client, soup
 

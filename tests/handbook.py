@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-DATA = Path(os.environ.get("HEADRACE_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
+DATA = Path(os.environ.get("HEADRACE_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 EVENTS = DATA / "handbook" / "events.jsonl.gz"
 ABSENT = f"{EVENTS} is not there: set HEADRACE_TEST_DATA to the folder of the test data"
 
@@ -23,19 +25,24 @@ class History:
 
     Attributes:
         first: the events of its first commit, a page each.
-        later: those of the commits that follow, in order.
+        commits: those of each commit that follows, in order.
     """
 
     first: list[Event]
-    later: list[Event]
+    commits: list[list[Event]]
 
     @classmethod
     def read(cls) -> History:
         """Read it from where the setting says."""
         with gzip.open(EVENTS, "rt") as lines:
             events = [json.loads(line) for line in lines]
-        number = sum(event["commit"] == events[0]["commit"] for event in events)
-        return cls(events[:number], events[number:])
+        first, *commits = (list(found) for _, found in groupby(events, key=itemgetter("commit")))
+        return cls(first, commits)
+
+    @property
+    def later(self) -> list[Event]:
+        """The events after the first commit, in order."""
+        return list(chain.from_iterable(self.commits))
 
 
 def apply(events: Iterable[Event], folder: Path) -> None:

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from dagster_project.core.build import Headrace
 from dagster_project.core.checks.index import CURRENT, NEAREST
 from dagster_project.core.checks.model import Status
+from dagster_project.core.embedding import FakeEmbedder
 from dagster_project.core.errors import ConfigurationError, VectorStoreError
 from dagster_project.core.index import VectorIndexing
-from dagster_project.core.retrieval import Principals, Retriever
+from dagster_project.core.retrieval import Filters, Principals, Retriever
 from dagster_project.core.settings import Settings
 
 from .shelves import chunk, put, shelves
 
-ROWS = 2_000
+# More than are compared one by one.
+ROWS = 3_000
 LOW = 500
 CHECK = NEAREST
 
@@ -93,15 +95,35 @@ def test_an_index_that_misses_the_nearest_is_seen(tmp_path: Path) -> None:
     # Vectors about nothing, cut into so many parts that a search looks at few of them.
     headrace = _filled(tmp_path, _vectors(100.0), vector_index="exact")
     assert CHECK.look(headrace).figures == {}
-    index = headrace.live_index
-    table: Any = lancedb.connect(index.uri).open_table(index.name)
-    table.create_index("vector", config=IvfRq(distance_type="cosine", num_partitions=300))
-    index.publish()
+    _in_many_parts(headrace)
     finding = CHECK.look(headrace)
     assert finding.status is Status.WARN
     assert finding.figures["recall_at_10"] < 0.7
     assert "generations rebuild" in CHECK.remedy_for(finding)
     assert CHECK.look(_tidied(headrace)).status is Status.PASS
+
+
+def _in_many_parts(headrace: Headrace) -> None:
+    index = headrace.live_index
+    table: Any = lancedb.connect(index.uri).open_table(index.name)
+    table.create_index("vector", config=IvfRq(distance_type="cosine", num_partitions=300))
+    index.publish()
+
+
+def test_a_filter_whose_rows_are_all_far_finds_them(tmp_path: Path) -> None:
+    headrace = shelves(tmp_path, vector_index_rows=LOW, vector_index="exact")
+    question = "what is far?"
+    asked = FakeEmbedder().embed([question]).vectors[0]
+    is_far = np.arange(ROWS) % 4 > 0
+    noise = np.random.default_rng(3).normal(size=(ROWS, 384)) / 40
+    vectors = np.where(is_far, -1, 1)[:, np.newaxis] * asked + noise
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    kinds = ("near", "far", "far", "far")
+    rows = (chunk(f"n:{n}", f"Note {n}.", doc_type=kinds[n % 4]) for n in range(ROWS))
+    put(headrace, rows, vectors.astype(np.float32))
+    _in_many_parts(headrace)
+    hits = Retriever(headrace, Principals.of()).search(question, 20, Filters(doc_types=["far"]))
+    assert [hit.vector_rank for hit in hits].count(None) == 0 and len(hits) == 20
 
 
 def test_rows_outside_the_search_index_are_seen_until_they_are_brought_in(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from lancedb.index import FTS, Bitmap, BTree, HnswSq, IvfRq, LabelList
 
 from dagster_project.core.errors import VectorStoreError
-from dagster_project.core.index.search import nearest
+from dagster_project.core.index.search import nearest, probes_among
 
 # What rows are looked up by, and what searches are narrowed by: few values, or lists of few.
 _SCALAR = {
@@ -125,10 +125,11 @@ def recall(table: Any, samples: int, k: int, depth: int) -> float | None:  # noq
     offsets = sorted({number * rows // samples for number in range(samples)})
     vectors = table.take_offsets(offsets).select([_VECTORS]).to_arrow()[_VECTORS].to_pylist()
     found = wanted = 0
+    probes = probes_among(rows, rows)
     for vector in vectors:
-        query = nearest(table, vector, depth, ["chunk_id"])
+        query = nearest(table, vector, depth, ["chunk_id"], probes)
         near = query.to_arrow()["chunk_id"].to_pylist()[:k]
-        query = nearest(table, vector, k, ["chunk_id"]).bypass_vector_index()
+        query = nearest(table, vector, k, ["chunk_id"], None)
         exact = query.to_arrow()["chunk_id"].to_pylist()
         found += len(set(near) & set(exact))
         wanted += len(exact)

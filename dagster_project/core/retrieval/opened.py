@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import lancedb
@@ -13,11 +13,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dagster_project.core.index import Generation, VectorIndex, is_one_of, nearest, with_words
+from dagster_project.core.index import (
+    EVERY,
+    Generation,
+    VectorIndex,
+    is_one_of,
+    nearest,
+    probes_among,
+    with_words,
+)
 from dagster_project.core.retrieval.glossary import Glossary, read_terms
 
 if TYPE_CHECKING:
     from dagster_project.core.build import Headrace
+
+# Conditions of which a version remembers how many rows they leave.
+_CONDITIONS = 1_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,12 @@ class Snapshot:
         return max(int(self.table.count_rows()), 1)
 
     @cached_property
+    def _fitting(self) -> Callable[[str], int]:
+        """How many rows a condition leaves; the indices of the filters know."""
+        count: Callable[[str], int] = self.table.count_rows
+        return lru_cache(_CONDITIONS)(count)
+
+    @cached_property
     def glossary(self) -> Glossary:
         """The terms of this version, read once, for whoever may read them."""
         return Glossary(read_terms(self))
@@ -45,8 +62,16 @@ class Snapshot:
         limit: int,
     ) -> list[dict[str, Any]]:
         """The rows whose vectors are nearest to one, nearest first, with their `_rowid`."""
-        query = nearest(self.table, vector, limit, columns).with_row_id(True)
-        return _where(query, conditions).to_list()  # type: ignore[no-any-return]
+        condition = _all_of(conditions)
+        fitting = self._fitting(condition) if condition else self._all
+
+        def find(probes: int | None) -> list[dict[str, Any]]:
+            query = nearest(self.table, vector, limit, columns, probes).with_row_id(True)
+            return _where(query, condition).to_list()  # type: ignore[no-any-return]
+
+        found = find(probes_among(self._all, fitting))
+        # Too few in the partitions that are near: the others have the rest.
+        return found if len(found) >= min(limit, fitting) else find(EVERY)
 
     def by_words(
         self,
@@ -59,7 +84,7 @@ class Snapshot:
     ) -> list[dict[str, Any]]:
         """The rows with words of a text, the best by BM25 first; see `with_words`."""
         query = with_words(self.table, text, also, weight, limit, columns).with_row_id(True)
-        return _where(query, conditions).to_list()  # type: ignore[no-any-return]
+        return _where(query, _all_of(conditions)).to_list()  # type: ignore[no-any-return]
 
     def rows(self, conditions: Iterable[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """All rows for which the conditions hold, with their `_rowid`."""
@@ -69,7 +94,7 @@ class Snapshot:
         """The same as an Arrow table."""
         # Without a limit a query ends after a few rows.
         query = self.table.search().select(list(columns)).limit(self._all).with_row_id(True)
-        return _where(query, conditions).to_arrow()
+        return _where(query, _all_of(conditions)).to_arrow()
 
     def taken(self, rows: Sequence[int], columns: Sequence[str]) -> dict[int, dict[str, Any]]:
         """Some rows, by their `_rowid`: no index is asked for them."""
@@ -87,8 +112,11 @@ class Snapshot:
         return frozenset(row["_rowid"] for row in self.rows(["is_demoted"], ["chunk_id"]))
 
 
-def _where(query: Any, conditions: Iterable[str]) -> Any:  # noqa: ANN401
-    condition = " AND ".join(f"({condition})" for condition in conditions)
+def _all_of(conditions: Iterable[str]) -> str:
+    return " AND ".join(f"({condition})" for condition in conditions)
+
+
+def _where(query: Any, condition: str) -> Any:  # noqa: ANN401
     return query.where(condition) if condition else query
 
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from dagster_project.core.embedding import Embedder
 from dagster_project.core.index import index_schema
-from dagster_project.core.retrieval import EVERYONE, Filters, Principals
+from dagster_project.core.retrieval import Filters, Principals
+from dagster_project.core.warehouse import EVERYONE
 
 SEED = 20_261_126
 # Standard deviation of the noise in each dimension, against a sum of two vectors of length 1.

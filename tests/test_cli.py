@@ -103,6 +103,11 @@ def test_a_folder_is_ingested(shell: Shell, folder: Path) -> None:
     ]
 
 
+def test_a_principal_that_is_none_is_refused(shell: Shell, folder: Path) -> None:
+    said = shell.error("ingest", "files", str(folder), "--source", "docs", "--access", " ")
+    assert "The principal ' ' cannot be one" in said
+
+
 def test_a_build_publishes_what_was_ingested(shell: Shell) -> None:
     report = shell.json("build")
     assert set(report) == {

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Load documents from outside the warehouse.", no_args_is_help=True)
 
+Access = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A principal who may read what does not say so itself; may be repeated. "
+        "Everyone, unless given.",
+    ),
+]
 Source = Annotated[str, typer.Option(help="The source's name, in front of every document's id.")]
 
 
@@ -24,6 +31,7 @@ Source = Annotated[str, typer.Option(help="The source's name, in front of every 
 def files(
     location: Annotated[str, typer.Argument(help="A folder, or a URL such as s3://bucket/folder.")],
     source: Source,
+    access: Access = None,
     as_json: AsJson = False,
 ) -> None:
     """Load PDF, Word, HTML, Markdown and text: new and changed files come in, others go out."""
@@ -31,7 +39,8 @@ def files(
 
     headrace = Headrace(Settings.load())
     limits = Limits(size=headrace.settings.max_file_mb << 20)
-    _print(source, ingest_files(headrace.warehouse, location, source, limits), as_json)
+    report = ingest_files(headrace.warehouse, location, source, limits, _readers(access))
+    _print(source, report, as_json)
 
 
 @app.command("slack")
@@ -42,25 +51,36 @@ def slack(
         str | None, typer.Option(help="The workspace's domain, acme of acme.slack.com, for links.")
     ] = None,
     direct: Annotated[bool, typer.Option("--direct", help="Direct messages too.")] = False,
+    access: Access = None,
     as_json: AsJson = False,
 ) -> None:
     """Load a Slack export: threads and conversations; what it no longer holds goes out."""
     from dagster_project.core.ingest import ingest_slack
 
     warehouse = Headrace(Settings.load()).warehouse
-    _print(source, ingest_slack(warehouse, export, source, workspace, direct=direct), as_json)
+    readers = _readers(access)
+    report = ingest_slack(warehouse, export, source, workspace, direct=direct, access=readers)
+    _print(source, report, as_json)
 
 
 @app.command("notion")
 def notion(
     export: Annotated[Path, typer.Argument(help="An export, or a folder of the API's answers.")],
     source: Source,
+    access: Access = None,
     as_json: AsJson = False,
 ) -> None:
     """Load a Notion export: pages and databases; what it no longer holds goes out."""
     from dagster_project.core.ingest import ingest_notion
 
-    _print(source, ingest_notion(Headrace(Settings.load()).warehouse, export, source), as_json)
+    warehouse = Headrace(Settings.load()).warehouse
+    _print(source, ingest_notion(warehouse, export, source, _readers(access)), as_json)
+
+
+def _readers(access: list[str] | None) -> list[str] | None:
+    from dagster_project.core.retrieval import Principals
+
+    return None if access is None else sorted(Principals(frozenset(access)).names)
 
 
 def _print(source: str, report: IngestReport, as_json: bool) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import AccessError, ConfigurationError
-from dagster_project.core.retrieval import EVERYONE, Filters, Principals, Retriever
+from dagster_project.core.retrieval import Filters, Principals, Retriever
+from dagster_project.core.warehouse import EVERYONE
 
 from .attacks import ATTACKS
 from .shelves import chunk, put, shelves

@@ -157,6 +157,34 @@ def test_another_source_has_its_own_documents(
     assert "docs:full.md" in _rows(headrace)
 
 
+def test_a_load_says_who_reads_what_does_not_say_so(headrace: Headrace, tmp_path: Path) -> None:
+    (tmp_path / "leave.md").write_text("silent")
+    (tmp_path / "pay.md").write_text("---\naccess: [board]\n---\nits own")
+
+    def load(*access: str) -> IngestReport:
+        return ingest_files(headrace.warehouse, str(tmp_path), "hr", access=access or None)
+
+    def readers() -> list[list[str]]:
+        rows = _rows(headrace)
+        return [rows[f"hr:{name}.md"]["access"] for name in ("leave", "pay")]
+
+    load("role:hr", "role:audit")
+    assert readers() == [["role:audit", "role:hr"], ["board"]]
+    assert load("role:audit", "role:hr").unchanged == 2
+    # A load that forgets it would show everyone what it showed few, new files included.
+    (tmp_path / "new.md").write_text("silent too")
+    with pytest.raises(
+        ConfigurationError, match=r"1 documents of hr, such as hr:leave\.md, are not"
+    ):
+        load()
+    assert readers() == [["role:audit", "role:hr"], ["board"]] and "hr:new.md" not in _rows(
+        headrace
+    )
+    assert load("everyone").changed == 1
+    assert readers() == [["everyone"], ["board"]]
+    assert load().unchanged == 3
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -55,7 +55,8 @@ def probes_among(rows: int, fitting: int) -> int | None:
     """
     if fitting <= _FEW:
         return None
-    return max(round(_PROBES * (rows / _ROWS * rows / fitting) ** 0.25), 1)
+    scatter: float = (rows / _ROWS * rows / fitting) ** 0.25
+    return max(round(_PROBES * scatter), 1)
 
 
 def with_words(

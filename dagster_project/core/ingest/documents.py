@@ -15,7 +15,10 @@ MOST_CHARACTERS = 10_000_000
 
 @dataclass(frozen=True)
 class Document:
-    """A document, in the order of the document contract of the dbt package."""
+    """A document, in the order of the document contract of the dbt package.
+
+    Where it does not say who may read it, `access` is None until a load takes it in.
+    """
 
     document_id: str
     source_name: str
@@ -30,7 +33,7 @@ class Document:
     version_family: str | None
     version_date: date | None
     review_by: date | None
-    access: list[str]
+    access: list[str] | None
     payload: str
     source_updated_at: datetime
 
@@ -78,7 +81,7 @@ def new_document(
         body: its text, Markdown.
         modified: when it changed last.
         payload: facts to show and to filter by; never embedded.
-        access: who may read it; everyone unless said.
+        access: who may read it, where it says so.
         url: where people read it.
         owner: who answers for it.
         language: its language, such as ``en``.
@@ -97,7 +100,7 @@ def new_document(
         version_family=None,
         version_date=None,
         review_by=None,
-        access=access or ["everyone"],
+        access=access,
         payload=as_json(payload),
         source_updated_at=modified,
     )
@@ -132,8 +135,9 @@ def cleaned(document: Document) -> Document:
     texts: dict[str, Any] = {
         key: clean(value) for key, value in vars(document).items() if isinstance(value, str)
     }
-    access = [clean(principal) for principal in document.access]
-    return replace(document, **texts, access=access)
+    if document.access is not None:
+        texts["access"] = [clean(principal) for principal in document.access]
+    return replace(document, **texts)
 
 
 def clean(text: str) -> str:

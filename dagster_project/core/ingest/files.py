@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +20,7 @@ from dagster_project.core.ingest.load import (
 from dagster_project.core.ingest.markdown import decode, described, read_markdown
 from dagster_project.core.ingest.places import Found, list_files
 from dagster_project.core.ingest.worker import PARSE_SECONDS, ParserPool
-from dagster_project.core.warehouse import Warehouse
+from dagster_project.core.warehouse import EVERYONE, Warehouse
 
 MOST_MB = 50
 _KINDS = {
@@ -69,7 +70,11 @@ class Limits:
 
 
 def ingest_files(
-    warehouse: Warehouse, location: str, source: str, limits: Limits | None = None
+    warehouse: Warehouse,
+    location: str,
+    source: str,
+    limits: Limits | None = None,
+    access: Sequence[str] | None = None,
 ) -> IngestReport:
     """Make the documents of `source` those of a folder or bucket.
 
@@ -82,16 +87,18 @@ def ingest_files(
         location: a folder, or a URL such as ``s3://bucket/folder``.
         source: the source's name, in front of every document's id.
         limits: what a file may cost.
+        access: who may read a file that does not say so itself; see `Load`.
 
     Raises:
-        ConfigurationError: the location or the source's name cannot be used.
+        ConfigurationError: the location or the source's name cannot be used, or files would become
+            everyone's that were not.
         WarehouseError: the warehouse cannot be written.
     """
     check_source(source)
     limits = limits or Limits()
     files = list_files(location)
     stored = stored_fingerprints(warehouse, source)
-    load = Load()
+    load = Load(access)
     waiting: list[Found] = []
     for found in files:
         suffix = PurePosixPath(found.name.rstrip("/")).suffix.lower()
@@ -100,7 +107,7 @@ def ingest_files(
             load.ignore(suffix or "no extension")
         elif problem := found.problem or _unusable(found, limits):
             load.refuse(key, problem)
-        elif found.state and stored.get(key) == _fingerprint(found):
+        elif found.state and stored.get(key) == _fingerprint(found, load.readers):
             load.untouched.add(key)
         else:
             waiting.append(found)
@@ -129,7 +136,7 @@ def _read_all(load: Load, waiting: list[Found], source: str, limits: Limits) -> 
                 continue
             load.add(result)
             if found.state:
-                load.fingerprints[key] = _fingerprint(found)
+                load.fingerprints[key] = _fingerprint(found, load.readers)
 
 
 def _read(found: Found, source: str, limits: Limits, parsers: ParserPool) -> Document:
@@ -180,11 +187,11 @@ def _check_magic(data: bytes, kind: str) -> None:
     raise ValueError(f"it holds {holds or 'something else'}, not {kind}: give it its own extension")
 
 
-def _fingerprint(found: Found) -> str:
-    """What a document is made of: the file as it is, and what parses it."""
+def _fingerprint(found: Found, readers: list[str]) -> str:
+    """What a document is made of: the file as it is, what parses it, and who reads its load."""
     kind = _kind(found)
     parts = [kind, _VERSIONS[kind], *(_version(name) for name in _PARSERS.get(kind, ()))]
-    return ":".join([*parts, found.state])
+    return ":".join([*parts, found.state, *([] if readers == [EVERYONE] else readers)])
 
 
 def _version(package: str) -> str:

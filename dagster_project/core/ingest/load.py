@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.ingest.documents import Document, clean
-from dagster_project.core.warehouse import RAW_COLUMNS, Refusal, Warehouse
+from dagster_project.core.warehouse import EVERYONE, RAW_COLUMNS, Refusal, Warehouse
+
+_ACCESS = RAW_COLUMNS.index("access")
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,34 @@ class Load:
     """What a source holds now.
 
     Attributes:
+        access: who may read a document that does not say so itself; everyone, unless said.
         documents: by document_id.
         refused: what could not be read. What was loaded of it before stays; an id that ends in
             ``/`` or ``:`` stands for everything whose id begins so.
         fingerprints: what a document was made of, by document_id, where that is known.
         untouched: documents that need not be made again: their fingerprint is the stored one.
         ignored: what is no document, by kind.
+        silent: the documents that do not say who may read them.
     """
 
+    access: Sequence[str] | None = None
     documents: dict[str, Document] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
     fingerprints: dict[str, str] = field(default_factory=dict)
     untouched: set[str] = field(default_factory=set)
     ignored: dict[str, int] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+
+    @property
+    def readers(self) -> list[str]:
+        """Who may read a document that does not say so itself."""
+        return sorted(set(self.access or [EVERYONE]))
 
     def add(self, document: Document) -> None:
         """Take in a document."""
+        if document.access is None:
+            self.silent.add(document.document_id)
+            document = replace(document, access=self.readers)
         self.documents[document.document_id] = document
 
     def refuse(self, document_id: str, reason: str) -> None:
@@ -82,10 +96,12 @@ def replace_source(warehouse: Warehouse, source: str, load: Load) -> IngestRepor
     """Make the documents of `source` those of the load, all of them or none.
 
     Raises:
+        ConfigurationError: documents would become everyone's that were not, and nobody said so.
         WarehouseError: the warehouse cannot be written.
     """
     warehouse.prepare()
     known = warehouse.raw_documents(source)
+    _check_access(source, load, known)
     documents = {key: _values(document) for key, document in load.documents.items()}
     added = [key for key in documents if key not in known]
     changed = [
@@ -109,6 +125,20 @@ def replace_source(warehouse: Warehouse, source: str, load: Load) -> IngestRepor
         refused=refused,
         ignored=load.ignored,
     )
+
+
+def _check_access(source: str, load: Load, known: Mapping[str, Sequence[Any]]) -> None:
+    if load.access is not None:
+        return
+    opened = [
+        key for key in sorted(load.silent) if key in known and EVERYONE not in known[key][_ACCESS]
+    ]
+    if opened:
+        raise ConfigurationError(
+            f"{len(opened)} documents of {source}, such as {opened[0]}, are not everyone's and do "
+            "not say any more who may read them: name the readers with --access, or everyone. "
+            "Nothing was changed."
+        )
 
 
 class _Stays:

@@ -158,9 +158,9 @@ def _date(key: str, value: object) -> date | None:
         raise ValueError(f"{key} is {value!r}: write it as YYYY-MM-DD") from error
 
 
-def _access(value: object) -> list[str]:
+def _access(value: object) -> list[str] | None:
     if value is None:
-        return ["everyone"]
+        return None
     principals = [value] if isinstance(value, str) else value
     if not isinstance(principals, list) or not all(isinstance(p, str) and p for p in principals):
         raise ValueError(
@@ -168,6 +168,6 @@ def _access(value: object) -> list[str]:
         )
     if not principals:
         raise ValueError(
-            "access is an empty list: name who may read the document, or leave it out for everyone"
+            "access is an empty list: name who may read the document, or leave the line out"
         )
     return principals

@@ -28,7 +28,9 @@ _TIMES = ("%B %d, %Y %I:%M %p", "%B %d, %Y", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%d/%
 _LINK = re.compile(r"(!?)\[([^\]\n]*)\]\((?!https?://|mailto:)([^)\n]*)\)")
 
 
-def ingest_notion(warehouse: Warehouse, export: Path, source: str) -> IngestReport:
+def ingest_notion(
+    warehouse: Warehouse, export: Path, source: str, access: Sequence[str] | None = None
+) -> IngestReport:
     """Make the documents of `source` those of an export, or of a folder of the API's answers.
 
     A page is known by its id, so that one that is renamed or moved stays the same document. One
@@ -38,6 +40,7 @@ def ingest_notion(warehouse: Warehouse, export: Path, source: str) -> IngestRepo
         warehouse: where the documents go.
         export: the zip, or the folder that it unpacks to.
         source: the source's name, in front of every document's id.
+        access: who may read the pages; see `Load`.
 
     Raises:
         ConfigurationError: the export or the source's name cannot be used.
@@ -52,7 +55,7 @@ def ingest_notion(warehouse: Warehouse, export: Path, source: str) -> IngestRepo
             f"{export} holds no Markdown, CSV or JSON: give an export of Notion. Nothing was "
             "changed."
         )
-    load = Load()
+    load = Load(access)
     databases = {_stem(name) for name in names if name.lower().endswith(".csv")}
     answers: list[tuple[str, bytes]] = []
     for name in names:

@@ -33,7 +33,7 @@ class _Channel:
     id: str
     name: str
     folder: str
-    access: list[str]
+    access: list[str] | None
     is_public: bool
 
 
@@ -58,6 +58,7 @@ def ingest_slack(
     workspace: str | None = None,
     *,
     direct: bool = False,
+    access: Sequence[str] | None = None,
 ) -> IngestReport:
     """Make the documents of `source` those of a workspace export.
 
@@ -70,6 +71,7 @@ def ingest_slack(
         source: the source's name, in front of every document's id.
         workspace: the workspace's domain, ``acme`` of acme.slack.com, for links.
         direct: whether direct messages are loaded too.
+        access: who may read what is said in public channels; see `Load`.
 
     Raises:
         ConfigurationError: the export or the source's name cannot be used.
@@ -85,7 +87,7 @@ def ingest_slack(
     names = Names(
         {key: name for key, (name, _) in people.items()}, {c.id: c.name for c in channels}
     )
-    load = Load()
+    load = Load(access)
     by_folder = _by_folder(files)
     if not direct:
         for _ in _direct_entries(files):
@@ -155,7 +157,7 @@ def _channels(
                     name=str(entry.get("name") or key),
                     folder=str(entry.get("name") or key),
                     # Nobody is a principal that no reader has: a private channel without members.
-                    access=["everyone"] if is_public else sorted(readers) or ["nobody"],
+                    access=None if is_public else sorted(readers) or ["nobody"],
                     is_public=is_public,
                 )
             )

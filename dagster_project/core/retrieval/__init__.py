@@ -7,14 +7,13 @@ from dagster_project.core.retrieval.glossary import Expansion, Term
 from dagster_project.core.retrieval.hit import Hit
 from dagster_project.core.retrieval.lineage import ChunkLineage, DbtRun, Lineage
 from dagster_project.core.retrieval.overview import Overview
-from dagster_project.core.retrieval.principals import EVERYONE, Principals
+from dagster_project.core.retrieval.principals import Principals
 from dagster_project.core.retrieval.published import Published, SourceState
 from dagster_project.core.retrieval.ranking import Ranking
 from dagster_project.core.retrieval.rerank import CrossEncoderReranker, Reranker
 from dagster_project.core.retrieval.retriever import Retriever
 
 __all__ = [
-    "EVERYONE",
     "Budget",
     "ChunkLineage",
     "ContextPack",

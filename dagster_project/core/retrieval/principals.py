@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.index import holds_one_of
+from dagster_project.core.warehouse import EVERYONE
 
-# The principal that all readers have: a document for everyone names it in its `access`.
-EVERYONE = "everyone"
 # Bounds of a request, far above what a directory of users gives: a filter is parsed at each search.
 _MOST = 1_000
 _LONGEST = 512

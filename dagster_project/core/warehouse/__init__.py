@@ -3,6 +3,7 @@
 from dagster_project.core.warehouse.base import Warehouse
 from dagster_project.core.warehouse.contract import (
     CHUNK_SCHEMA,
+    EVERYONE,
     KEY_SCHEMA,
     MORE,
     RAW_COLUMNS,
@@ -21,6 +22,7 @@ __all__ = [
     "CHUNK_SCHEMA",
     "KEY_SCHEMA",
     "MORE",
+    "EVERYONE",
     "RAW_COLUMNS",
     "Answer",
     "Delivery",

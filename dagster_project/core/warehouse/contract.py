@@ -42,6 +42,8 @@ KEY_SCHEMA = pa.schema(
 # The mark of a source of which a batch left changes to the next: a state that no table is in.
 MORE = "more"
 ID_SCHEMA = pa.schema([CHUNK_SCHEMA.field("chunk_id")])
+# The principal that all readers have: a document for everyone names it in its `access`.
+EVERYONE = "everyone"
 # What a loader gives of a document, in the order of the document contract of the dbt package.
 RAW_COLUMNS = (
     "document_id",

@@ -230,6 +230,14 @@ def test_an_index_that_agrees_is_verified(shell: Shell) -> None:
     assert shell.json("verify") == {"missing": [], "orphans": [], "duplicates": [], "stale": []}
 
 
+def test_a_run_of_dbt_beside_another_is_refused(shell: Shell) -> None:
+    warehouse = Headrace(Settings.load(shell.home)).warehouse
+    with warehouse.lock("build", 0), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(shell.environment, "HEADRACE_LOCK_WAIT", "0")
+        assert "has been running build" in shell.error("dbt", "--quiet", "run")
+        assert shell.run("dbt", "--quiet", "ls", "--select", "rag__chunks").returncode == 0
+
+
 def test_mistakes_are_one_line_and_exit_code_2(shell: Shell, folder: Path) -> None:
     assert "is no folder" in shell.error(
         "ingest", "files", str(folder / "none"), "--source", "docs"

@@ -145,25 +145,30 @@ def _described(headrace: Headrace, generation: Generation) -> dict[str, Any]:
     }
 
 
+AsItIs = Annotated[
+    bool,
+    typer.Option(
+        "--as-it-is",
+        help="Do not bring it up to date: readers find again what was deleted since, or is not for "
+        "them any more.",
+    ),
+]
 Name = Annotated[str, typer.Argument(help="The generation: `headrace generations list` has it.")]
 
 
 @generations_app.command()
-def promote(name: Name) -> None:
+def promote(name: Name, as_it_is: AsItIs = False) -> None:
     """Let readers see a generation; the one that they saw is kept for rollback."""
     headrace = Headrace(Settings.load())
-    generation = headrace.promote(name)
+    generation = headrace.promote(name, as_it_is=as_it_is)
     console.print(f"{generation.name} ({generation.model_id}) is live.")
 
 
 @generations_app.command()
-def rollback() -> None:
+def rollback(as_it_is: AsItIs = False) -> None:
     """Let readers see the generation that was live before; no build promotes the other again."""
-    generation = Headrace(Settings.load()).store.rollback()
-    console.print(
-        f"{generation.name} ({generation.model_id}) is live again; `headrace build` brings it up "
-        "to date."
-    )
+    generation = Headrace(Settings.load()).rollback(as_it_is=as_it_is)
+    console.print(f"{generation.name} ({generation.model_id}) is live again.")
 
 
 @generations_app.command()

@@ -29,6 +29,8 @@ TUNED_INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 # Added to it for runs in a warm worker; its folder is where they are asked for.
 WARM_LAUNCHER = Path(__file__).parents[1] / "warm.yaml"
 _LAUNCHER = "CeleryRunLauncher"
+# Commands of dbt that write tables.
+_WRITES = {"run", "build", "seed", "snapshot", "retry", "clone"}
 _WORKER = (
     *("-m", "celery", "--app", "dagster_project.warm"),
     *("worker", "--pool", "solo", "--without-gossip", "--without-mingle", "--loglevel", "warning"),
@@ -96,10 +98,16 @@ def _passed_on(command: str, arguments: list[str]) -> None:
         environment.pop("DBT_TARGET_PATH")
         target = headrace.settings.dbt_project / "target"
         headrace.dbt.invoke(["parse", "--target-path", str(target)])
-    result = subprocess.run(
-        [program, *arguments], cwd=headrace.settings.dbt_project, env=environment
-    )
+    with _alone(headrace) if _WRITES & {*arguments} else contextlib.nullcontext():
+        result = subprocess.run(
+            [program, *arguments], cwd=headrace.settings.dbt_project, env=environment
+        )
     raise typer.Exit(result.returncode)
+
+
+def _alone(headrace: Headrace) -> contextlib.AbstractContextManager[None]:
+    """No other run of dbt beside this one: a row could get a batch that the index has passed."""
+    return headrace.warehouse.lock("build", headrace.settings.lock_wait)
 
 
 @app.command()

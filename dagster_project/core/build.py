@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -26,7 +27,7 @@ from dagster_project.core.index import (
 )
 from dagster_project.core.metrics import Metrics
 from dagster_project.core.postgres import EmbeddedPostgres
-from dagster_project.core.profile import postgres_environment
+from dagster_project.core.profile import checked_url, postgres_environment
 from dagster_project.core.settings import Settings
 from dagster_project.core.sync import Progress, SyncReport, sync
 from dagster_project.core.warehouse import PostgresWarehouse, Warehouse
@@ -88,7 +89,7 @@ class Headrace:
         """The URL of the user's Postgres, or of the embedded one, started where it is down.
 
         Raises:
-            ConfigurationError: the warehouse is BigQuery.
+            ConfigurationError: the warehouse is BigQuery, or the URL cannot be used.
         """
         if self.settings.bigquery:
             raise ConfigurationError(
@@ -98,7 +99,8 @@ class Headrace:
         # Another thread may `reconnect` in between.
         url = self._url
         if url is None:
-            url = self.settings.postgres_url or EmbeddedPostgres(self.settings.home).start()
+            given = self.settings.postgres_url
+            url = checked_url(given) if given else EmbeddedPostgres(self.settings.home).start()
             self._url = url
         return url
 
@@ -327,18 +329,14 @@ class Headrace:
     ) -> BuildReport:
         """What comes after dbt: sync, check, publish."""
         reports: dict[str, SyncReport] = {}
-        # One after the other, so that what readers see is fresh before a new one is filled.
-        for generation in self.to_sync():
-            try:
-                reports[generation.name] = self.sync(generation, progress)
-                self.publish(generation, evaluate=evaluate)
-            except VectorStoreError:
-                # A live index that is broken must not hold up the one that replaces it.
-                if generation.name == self.target().name:
-                    raise
-                continue
+
+        def bring(generation: Generation) -> None:
+            reports[generation.name] = self.sync(generation, progress)
+            self.publish(generation, evaluate=evaluate)
             if promote and generation.state is not GenerationState.LIVE:
                 self.store.promote(generation.name)
+
+        self.for_each(bring)
         self.warehouse.mark_seen(sources)
         live = self.generation
         return BuildReport(
@@ -350,6 +348,22 @@ class Headrace:
             sources=sources,
             more=more,
         )
+
+    def for_each(self, work: Callable[[Generation], object]) -> None:
+        """Do something for each generation that is to be brought up to date.
+
+        One after the other, so that what readers see is fresh before a new one is filled. A live
+        index that is broken does not hold up the one that replaces it.
+
+        Raises:
+            VectorStoreError: the generation that is to be live cannot be read or written.
+        """
+        for generation in self.to_sync():
+            try:
+                work(generation)
+            except VectorStoreError:
+                if generation.name == self.target().name:
+                    raise
 
     def to_sync(self) -> list[Generation]:
         """The live generation, where the warehouse still cuts as it did, and the one to fill.
@@ -390,7 +404,7 @@ class Headrace:
             if newest is not None and index.mark() == newest:
                 # Nothing to do: no lock, and no model is loaded.
                 return SyncReport(batch_id=newest, version=index.version)
-        with self.warehouse.lock(f"sync {generation.name}", self.settings.lock_wait):
+        with self._writing(generation):
             return sync(
                 self.warehouse,
                 index,
@@ -400,6 +414,10 @@ class Headrace:
                 wait_seconds=self.settings.lock_wait,
                 everything=everything,
             )
+
+    def _writing(self, generation: Generation) -> AbstractContextManager[None]:
+        """Write an index alone, wherever others run: an object store has no lock of its own."""
+        return self.warehouse.lock(f"sync {generation.name}", self.settings.lock_wait)
 
     def _donor(self, generation: Generation) -> VectorIndex | None:
         """While a generation is filled, one of the same model over chunks cut otherwise."""
@@ -428,7 +446,7 @@ class Headrace:
         """
         generation = generation or self.generation
         index = self.store.index(generation)
-        with index.writer(self.settings.lock_wait):
+        with self._writing(generation), index.writer(self.settings.lock_wait):
             version = index.version
             if index.live_version != version:
                 started = time.perf_counter()
@@ -491,21 +509,47 @@ class Headrace:
             return compare(self.warehouse, index, live=False, upto=mark)
         return compare_batches(self.warehouse, index, live_mark, mark)
 
-    def promote(self, name: str) -> Generation:
+    def promote(self, name: str, *, as_it_is: bool = False) -> Generation:
         """Bring a generation up to date, check it, and let readers see it.
 
-        One of another way of cutting than the warehouse's now is promoted as it is.
+        Args:
+            name: the generation's.
+            as_it_is: show it as it was left. Readers find again what was deleted since, or is not
+                for them any more.
 
         Raises:
             VectorStoreError: there is none of that name.
+            ConfigurationError: its chunks were cut in another way than the warehouse's now, so that
+                it cannot be brought up to date.
             NotPublishedError: it does not hold what the warehouse holds, or does not answer the
                 gold sets.
         """
-        generation = self.store.named(name)
-        if generation.chunking_policy == self.warehouse.chunking_policy():
-            self.sync(generation)
-            self.publish(generation)
+        if not as_it_is:
+            self._bring_up(self.store.named(name))
         return self.store.promote(name)
+
+    def rollback(self, *, as_it_is: bool = False) -> Generation:
+        """Let readers see the generation that was live before, brought up to date and checked.
+
+        Args:
+            as_it_is: see `promote`.
+
+        Raises:
+            VectorStoreError, ConfigurationError, NotPublishedError: see `promote`.
+        """
+        if not as_it_is:
+            self._bring_up(self.store.previous())
+        return self.store.rollback()
+
+    def _bring_up(self, generation: Generation) -> None:
+        if generation.chunking_policy != self.warehouse.chunking_policy():
+            raise ConfigurationError(
+                f"{generation.name} has chunks that were cut in another way than the warehouse's "
+                "now, so that it cannot be brought up to date: change that back and build, or show "
+                "it --as-it-is, with what was deleted since or is not for all its readers any more."
+            )
+        self.sync(generation)
+        self.publish(generation)
 
     def rebuild(self) -> Generation:
         """Begin a new generation of the settings' model, whether or not there is one."""
@@ -520,19 +564,23 @@ class Headrace:
         Raises:
             VectorStoreError: nothing was published yet, or another process writes.
         """
-        index = self.live_index
+        generation = self.live_generation
+        index = self.store.index(generation)
         self.warehouse.forget_published(_KEEP_PUBLISHED_DAYS)
         self.warehouse.forget_answers(_KEEP_ANSWERS_DAYS)
-        with index.writer(self.settings.lock_wait):
+        with self._writing(generation), index.writer(self.settings.lock_wait):
             return index.maintain(keep)
 
     def verify(self, *, content: bool = False) -> Difference:
         """Compare the warehouse with the version that readers see, row by row.
 
+        What batches did since the one that readers see is on its way, and left out.
+
         Args:
             content: compare all that a row says and that its vector is one, not hashes alone.
         """
-        return compare(self.warehouse, self.live_index, content=content)
+        index = self.live_index
+        return compare(self.warehouse, index, upto=index.live_mark(), content=content)
 
     def repair(self, progress: Progress = lambda done, total: None) -> SyncReport:
         """Compare everything, mend what differs, and publish that."""

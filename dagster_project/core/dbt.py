@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,24 +143,27 @@ class Dbt:
             fcntl.flock(lock, fcntl.LOCK_EX)
             state = self._state_of_files()
             manifest = None
-            if not stamp.is_file() or json.loads(stamp.read_text()) != state:
+            if _read_json(stamp) != state:
                 self._manifest = self._written = None
                 manifest = self.invoke(["parse"])
-                stamp.write_text(json.dumps(state))
+                _write_json(stamp, state)
             yield manifest
 
     def _state_of_files(self) -> dict[str, Any]:
         """What a parse depends on: the files of project and packages, and the place dbt writes."""
         folders = {self.project, PACKAGE_PROJECT, profiles_directory(self.project)}
-        changed = [
-            entry.stat().st_mtime_ns
+        entries = [
+            (str(entry), entry.stat())
             for folder in folders
             for pattern in ("**/*.sql", "**/*.yml", "**/*.yaml", "**/*.csv", "**/*.md")
             for entry in folder.glob(pattern)
             if "target" not in entry.relative_to(folder).parts
         ]
+        # A file that is renamed or brought from elsewhere may be older than the newest.
+        files = sorted((name, facts.st_size, facts.st_mtime_ns) for name, facts in entries)
+        digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
         place = {name: self.environment.get(name) for name in PLACE_VARIABLES}
-        return {"files": len(changed), "newest": max(changed, default=0), "place": place}
+        return {"files": digest, "place": place}
 
     def build(
         self, arguments: Sequence[str] = (), on_node: OnNode | None = None
@@ -230,10 +234,10 @@ class Dbt:
         }
         where = "/".join(self.environment.get(key, "") for key in PLACE_VARIABLES)
         path = self._state / "seeds.json"
-        loaded = json.loads(path.read_text()) if path.is_file() else {}
+        loaded = _read_json(path) or {}
         if force or loaded.get(where) != seeds:
             self.invoke(["seed", "--full-refresh"])
-            path.write_text(json.dumps(loaded | {where: seeds}, indent=2, sort_keys=True))
+            _write_json(path, loaded | {where: seeds})
 
     def invoke(self, arguments: Sequence[str], on_node: OnNode | None = None) -> Any:  # noqa: ANN401
         """Run one dbt command quietly; its log is in the home.
@@ -286,6 +290,20 @@ def profiles_directory(project: Path) -> Path:
     if (project / "profiles.yml").is_file():
         return project
     return Path(os.environ.get("DBT_PROFILES_DIR") or PACKAGE_PROJECT)
+
+
+def _read_json(path: Path) -> Any:  # noqa: ANN401
+    """What a file of ours holds; None where it is missing, or not whole, as after a full disk."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _write_json(path: Path, value: object) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(value, indent=2, sort_keys=True))
+    part.replace(path)
 
 
 @contextlib.contextmanager

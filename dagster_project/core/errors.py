@@ -17,5 +17,9 @@ class VectorStoreError(HeadraceError):
     """The vector store cannot be read or written."""
 
 
+class ModelError(HeadraceError):
+    """An embedding model does not work."""
+
+
 class AccessError(HeadraceError):
     """The reader may not see what was asked for."""

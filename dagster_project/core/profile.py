@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from dagster_project.core.errors import ConfigurationError
 
 GOOGLE = "https://bigquery.googleapis.com"
@@ -115,25 +118,38 @@ class BigQueryPlace:
         }
 
 
+def checked_url(url: str) -> str:
+    """The same URL of a Postgres.
+
+    Raises:
+        ConfigurationError: it is not ``postgresql://user:password@host:port/database``. What is
+            wrong is not quoted: any part may be one of a password.
+    """
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.hostname and parts.path.strip("/") and (parts.port or True)
+        conninfo_to_dict(url)
+    except (ValueError, psycopg.ProgrammingError):
+        is_whole = False
+    if not is_whole or parts.scheme not in {"postgres", "postgresql"}:
+        raise ConfigurationError(
+            "HEADRACE_POSTGRES_URL must look like postgresql://user:password@host:5432/database, "
+            "with characters such as @, / and % of a password as %40, %2F and %25 (the value is "
+            "not shown here, since it may hold one)."
+        ) from None
+    return url
+
+
 def postgres_environment(url: str, schema: str) -> dict[str, str]:
     """What ``profiles.yml`` reads, for the Postgres at ``url``.
 
     Raises:
-        ConfigurationError: the URL is not ``postgresql://user:password@host:port/database``.
+        ConfigurationError: the URL cannot be used; see `checked_url`.
     """
-    parts = urlsplit(url)
-    if (
-        parts.scheme not in {"postgres", "postgresql"}
-        or not parts.hostname
-        or not parts.path.strip("/")
-    ):
-        raise ConfigurationError(
-            "HEADRACE_POSTGRES_URL must look like postgresql://user:password@host:5432/database "
-            "(the value is not shown here, since it may hold a password)."
-        )
+    parts = urlsplit(checked_url(url))
     return {
         "HEADRACE_WAREHOUSE": "postgres",
-        "HEADRACE_PG_HOST": parts.hostname,
+        "HEADRACE_PG_HOST": parts.hostname or "",
         "HEADRACE_PG_PORT": str(parts.port or 5432),
         "HEADRACE_PG_USER": unquote(parts.username or ""),
         "DBT_ENV_SECRET_HEADRACE_PG_PASSWORD": unquote(parts.password or ""),

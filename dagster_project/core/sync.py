@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from dagster_project.core.compare import compare
 from dagster_project.core.embedding import Embedder, Embeddings
-from dagster_project.core.errors import VectorStoreError
+from dagster_project.core.errors import ModelError, VectorStoreError
 from dagster_project.core.index import VectorIndex, index_schema
 from dagster_project.core.warehouse import KEY_SCHEMA, LedgerRow, Refusal, Warehouse
 
@@ -23,6 +23,8 @@ from dagster_project.core.warehouse import KEY_SCHEMA, LedgerRow, Refusal, Wareh
 BATCH_ROWS = 4_096
 # Texts embedded between two reports of progress.
 _PROGRESS_TEXTS = 256
+# What every model can embed.
+PLAIN_TEXT = "plain"
 Vector = tuple[np.ndarray, int]
 T = TypeVar("T")
 
@@ -177,7 +179,7 @@ class _Sync:
         report.changed = (self.new_by_document & self.gone_by_document).total()
         report.added -= report.changed
         report.deleted -= report.changed
-        if newest is not None and (mark != newest or not report.is_empty):
+        if newest is not None and (not report.is_empty or index.mark() != newest):
             self.timed("write", index.extend_indices)
             index.set_mark(newest)
             self.write_ledger(newest, mark, started)
@@ -210,9 +212,14 @@ class _Sync:
     def reconcile(self, newest: int | None, *, content: bool) -> None:
         """Compare everything and mend what differs."""
         found = compare(self.warehouse, self.index, live=False, upto=newest, content=content)
+        if not found.is_clean:
+            # Between a row's going and its coming back the index holds less than its mark says.
+            self.index.clear_marks()
         # A row that is there twice, or whose vector may be broken, goes and comes back once.
         self.delete([*found.duplicates, *(found.stale if content else [])])
-        wanted = sorted({*found.missing, *found.stale, *found.duplicates})
+        # What the model refused may have failed for another reason than its text.
+        refused = self.quarantined if content else set()
+        wanted = sorted({*found.missing, *found.stale, *found.duplicates, *refused})
         self.done, self.total = 0, len(wanted)
         for start in range(0, len(wanted), BATCH_ROWS):
             chunk_ids = wanted[start : start + BATCH_ROWS]
@@ -259,7 +266,8 @@ class _Sync:
         vectors |= made
         if failed:
             self.set_aside(rows, failed)
-            rows = rows.take([place for place, key in enumerate(hashes) if key not in failed])
+            embedded = [place for place, key in enumerate(hashes) if key not in failed]
+            rows = rows.take(pa.array(embedded, pa.int64()))
             hashes = rows["content_hash"].to_pylist()
         if not hashes:
             return
@@ -327,6 +335,7 @@ class _Sync:
             result = _checked(self.embedder.embed([texts[key] for key in hashes]))
         except Exception as error:  # noqa: BLE001 - any failure of a model on one text concerns that text
             if len(hashes) == 1:
+                self.check_model(error)
                 failed[hashes[0]] = f"the model cannot embed it: {error}"
                 return
             middle = len(hashes) // 2
@@ -338,6 +347,21 @@ class _Sync:
         vectors |= zip(
             hashes, zip(result.vectors, result.windows.tolist(), strict=True), strict=True
         )
+
+    def check_model(self, failure: Exception) -> None:
+        """Refuse to go on where it is not a text that fails but the model.
+
+        Raises:
+            ModelError: the model embeds nothing at all.
+        """
+        try:
+            _checked(self.embedder.embed([PLAIN_TEXT]))
+        except Exception as error:
+            raise ModelError(
+                f"The model {self.embedder.model_id} embeds no text any more: {failure}. Readers "
+                "keep what they have, and the next run does what this one did not: check the "
+                "memory and the device that the model runs on."
+            ) from error
 
     def set_aside(self, rows: pa.Table, reasons: dict[str, str]) -> None:
         """Write what the model refused to the quarantine."""

@@ -6,21 +6,27 @@ import logging
 import re
 import sys
 
+from dagster_project.core.errors import HeadraceError, WarehouseError
+
 # Names and passwords in URLs.
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@]+@")
-# Where things are: URLs, paths, and the host in Postgres' messages.
-_PLACES = re.compile(
-    r"""\b[A-Za-z][\w+.-]*://[^\s,;()'"]+"""
-    r"""|(?<![\w.~])~?(?:/[^\s/,;:()'"]+)+/?"""
-    r"""|(?<=server\ at\ ")[^"]+""",
-    re.VERBOSE,
-)
+# Where things are: URLs and paths.
+_PLACES = re.compile(r"""\b[A-Za-z][\w+.-]*://[^\s,;()'"]+|(?<![\w.~])~?(?:/[^\s/,;:()'"]+)+/?""")
 _LONGEST = 1_500
+SILENT = (
+    "The warehouse does not answer that now: ask for less, or try again later. The server's log "
+    "has the reason."
+)
 
 
-def told(message: str) -> str:
-    """The first line of an error's message without places: what a reader can act on."""
-    first = next(iter(message.splitlines()), "")
+def told(error: HeadraceError) -> str:
+    """What a reader can act on: the first line of an error's message, without places.
+
+    What a warehouse says names hosts, projects and accounts in its own words, and is for the log.
+    """
+    if isinstance(error, WarehouseError):
+        return SILENT
+    first = next(iter(str(error).splitlines()), "")
     return _PLACES.sub("…", first)[:_LONGEST]
 
 

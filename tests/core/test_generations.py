@@ -13,7 +13,7 @@ import pytest
 
 from dagster_project.core import sync as sync_module
 from dagster_project.core.build import Headrace
-from dagster_project.core.errors import VectorStoreError
+from dagster_project.core.errors import ConfigurationError, VectorStoreError
 from dagster_project.core.index import GenerationState
 from dagster_project.core.retrieval import Principals, Retriever
 
@@ -88,9 +88,13 @@ def test_a_model_is_switched_under_searches(desk: Desk) -> None:
 
 def test_a_rollback_holds_against_the_builds_that_follow(desk: Desk) -> None:
     other = _with_model(desk, "fake-64")
+    other.rewrite()
+    other.build()
     with _searches(desk):
-        desk.headrace.store.rollback()
+        desk.headrace.rollback()
         assert _states(desk) == [("fake-384", "live"), ("fake-64", "held")]
+        # What was edited, deleted or shut since it was replaced does not come back with it.
+        assert desk.rounds() == [other.round] * desk.notes
         # The setting still names the model that was rolled back.
         other.build()
     assert _states(desk) == [("fake-384", "live"), ("fake-64", "held")]
@@ -161,12 +165,19 @@ def test_another_way_of_cutting_is_another_generation_and_keeps_vectors(
 ) -> None:
     monkeypatch.setattr(sync_module, "BATCH_ROWS", 16)
     cut = _with_model(desk, "fake-96")
+    before = cut.headrace.live_generation
     with _searches(cut):
         report = cut.headrace.build(CUT_SHORTER)
     # The notes are short, so that the texts are the same: no text is embedded again.
     assert (report.sync.added, report.sync.embedded) == (desk.rows, 0)
     cut.check()
     assert cut.headrace.live_generation.chunking_policy == "1-64-0"
+    # What cannot be brought up to date is shown to those alone who ask for it as it is.
+    for go_back in (cut.headrace.rollback, lambda: cut.headrace.promote(before.name)):
+        with pytest.raises(ConfigurationError, match="cut in another way"):
+            go_back()
+    assert cut.headrace.rollback(as_it_is=True) == cut.headrace.live_generation
+    cut.headrace.promote(report.generation)
     # And back: the generation of that cutting is still there.
     report = cut.build()
     assert report.sync.embedded == 0

@@ -192,6 +192,10 @@ def test_a_load_says_who_reads_what_does_not_say_so(headrace: Headrace, tmp_path
         ("---\nvalid_from: next week\n---\ntext", "valid_from is 'next week': write it as YYYY"),
         ("---\naccess: []\n---\ntext", "access is an empty list"),
         ("---\na: &x [1]\nb: [*x, *x]\n---\ntext", r"uses an alias \(\*name\)"),
+        ("---\naccess:\n---\ntext", "access is empty: name who may read"),
+        ("---\naccess: [hr]\naccess : [hr]\nAccess: [it]\n---\ntext", "access stands there more"),
+        ("---\naccess: [hr]\n# Salaries", "the front matter has no end"),
+        ("---\r\ntitle: Pay\r\naccess: [hr]\r\n...\r\n# Salaries", "the front matter has no end"),
         ("---\naccess: 5\n---\ntext", "access is 5: write a list"),
         ("---\naccess: [support, 5]\n---\ntext", "write a list of the principals"),
         ("---\nupdated_at: yesterday\n---\ntext", "updated_at 'yesterday' is not an ISO date"),
@@ -200,6 +204,11 @@ def test_a_load_says_who_reads_what_does_not_say_so(headrace: Headrace, tmp_path
 def test_front_matter_that_cannot_be_used_says_why(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read_markdown(text.encode(), "a.md", "docs", NOW)
+
+
+def test_the_readers_are_found_however_the_word_is_written() -> None:
+    document = read_markdown(b"---\nAccess : [hr]\n---\nSalaries", "a.md", "docs", NOW)
+    assert document.access == ["hr"] and "hr" not in document.payload
 
 
 def test_a_folder_or_source_that_cannot_be_used_is_refused(

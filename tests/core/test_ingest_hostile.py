@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -315,6 +316,28 @@ def test_what_was_loaded_of_a_file_that_broke_stays(headrace: Headrace, tmp_path
     report = ingest_files(headrace.warehouse, str(tmp_path), "kept")
     assert (report.deleted, len(report.refused)) == (0, 3)
     assert raw_rows(headrace, "kept") == before
+
+
+@pytest.mark.parametrize(("place", "url"), [("", ""), ("", "file://"), ("sub", "file://")])
+def test_a_folder_that_cannot_be_listed_takes_nothing_away(
+    place: str, url: str, headrace: Headrace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.txt").write_text("A text.")
+    (tmp_path / "sub" / "b.txt").write_text("Another text.")
+    ingest_files(headrace.warehouse, f"{url}{tmp_path}", "shared")
+    before, scandir = raw_rows(headrace, "shared"), os.scandir
+
+    def fails(folder: str) -> object:
+        # As a share does whose server is away.
+        if Path(folder) == tmp_path / place:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", fails)
+    with pytest.raises(ConfigurationError, match=r"cannot be listed.* Nothing was changed"):
+        ingest_files(headrace.warehouse, f"{url}{tmp_path}", "shared")
+    assert len(before) == 2 and raw_rows(headrace, "shared") == before
 
 
 CHANNELS = json.dumps([{"id": "C1", "name": "general", "members": []}]).encode()

@@ -12,10 +12,11 @@ import pytest
 from dagster_project.core.build import Headrace
 from dagster_project.core.compare import compare
 from dagster_project.core.embedding import Embeddings, FakeEmbedder
-from dagster_project.core.errors import VectorStoreError
+from dagster_project.core.errors import ModelError, VectorStoreError
+from dagster_project.core.index import VectorIndex
 from dagster_project.core.ingest import ingest_files
 from dagster_project.core.retrieval import Principals, Retriever
-from dagster_project.core.sync import SyncReport, sync
+from dagster_project.core.sync import PLAIN_TEXT, SyncReport, sync
 
 from .desk import WITHOUT_TESTS
 
@@ -30,11 +31,14 @@ class CountingEmbedder(FakeEmbedder):
         super().__init__()
         self.read: list[str] = []
         self.chokes = True
+        self.is_lost = False
 
     def embed(self, texts: Sequence[str]) -> Embeddings:
+        if self.is_lost:
+            raise RuntimeError("the device is lost")
         if self.chokes and any(POISON in text for text in texts):
             raise ValueError("out of memory")
-        self.read.extend(texts)
+        self.read.extend(text for text in texts if text != PLAIN_TEXT)
         return super().embed(texts)
 
 
@@ -58,9 +62,10 @@ class Desk:
         assert self.headrace.verify().is_clean
         return report
 
-    def sync(self) -> SyncReport:
+    def sync(self, *, everything: bool = False) -> SyncReport:
         self.embedder.read.clear()
-        report = sync(self.headrace.warehouse, self.headrace.index, self.embedder)
+        headrace = self.headrace
+        report = sync(headrace.warehouse, headrace.index, self.embedder, everything=everything)
         assert report.embedded == len(self.embedder.read)
         return report
 
@@ -149,6 +154,70 @@ def test_a_refused_text_is_indexed_once_the_model_takes_it(desk: Desk) -> None:
     desk.build()
     assert "notes:bad.md" in desk.documents()
     assert desk.quarantine() == []
+
+
+def test_a_model_that_fails_takes_no_text_away(desk: Desk) -> None:
+    before = desk.documents()
+    desk.embedder.is_lost = True
+    desk.write("good", "A good note, edited.")
+    with pytest.raises(ModelError, match=r"fake-384 embeds no text any more: the device is lost"):
+        desk.build()
+    assert desk.quarantine() == [] and desk.documents() == before
+    desk.embedder.is_lost = False
+    assert desk.build().changed == 1
+
+
+def test_what_was_refused_is_tried_again_by_a_repair(desk: Desk) -> None:
+    desk.embedder.chokes = True
+    desk.write("worse", f"{POISON}, and worse")
+    assert desk.build().quarantined == 1
+    desk.embedder.chokes = False
+    assert desk.sync(everything=True).added == 1
+    desk.headrace.publish()
+    assert desk.quarantine() == [] and "notes:worse.md" in desk.documents()
+
+
+def test_an_interrupted_repair_is_ended_by_the_next_sync(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = desk.headrace.index
+    some = index.dump()[0]["chunk_id"]
+    table = lancedb.connect(index.uri).open_table(index.name)
+    table.update(where=f"chunk_id = '{some}'", values={"row_hash": "other"})
+    index.publish()
+
+    def killed(index: VectorIndex, rows: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorIndex, "add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            desk.sync(everything=True)
+    assert compare(desk.headrace.warehouse, index, live=False).missing == [some]
+    desk.sync()
+    desk.headrace.publish()
+    assert compare(desk.headrace.warehouse, index).is_clean
+
+
+def test_what_is_on_its_way_to_readers_is_no_difference(desk: Desk) -> None:
+    desk.write("coming", "A note that is cut, and not embedded yet.")
+    ingest_files(desk.headrace.warehouse, str(desk.folder), "notes")
+    desk.headrace.dbt.build(WITHOUT_TESTS)
+    assert desk.headrace.verify(content=True).is_clean
+    assert compare(desk.headrace.warehouse, desk.headrace.index).missing
+    assert desk.build().added == 1
+
+
+def test_a_change_of_readers_is_seen_though_it_reads_alike(desk: Desk) -> None:
+    def readers(access: str) -> list[str]:
+        note = f"---\ntitle: Pay\naccess: {access}\nupdated_at: 2026-01-01\n---\nSalaries."
+        (desk.folder / "pay.md").write_text(note)
+        desk.build()
+        rows = desk.headrace.index.find("document_id", ["notes:pay.md"], ["access"])
+        return [*rows["access"].to_pylist()[0]]
+
+    assert readers('["team:a,team:b"]') == ["team:a,team:b"]
+    assert readers('["team:a", "team:b"]') == ["team:a", "team:b"]
 
 
 def test_a_second_writer_is_refused(desk: Desk) -> None:

@@ -517,7 +517,7 @@ def test_without_a_warehouse_documents_are_read(tmp_path: Path) -> None:
             assert fresh["sources"][0]["documents"] == 1 and fresh["waiting"] is None
             value = await client.call_tool("query_metric", {"metrics": ["arr"]})
             for problem in (fresh["warehouse_problem"], text_of(value)):
-                assert "Postgres does not answer" in problem and "127.0.0.1" not in problem
+                assert "The warehouse does not answer" in problem and "127.0.0.1" not in problem
 
     asyncio.run(main())
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.core.errors import ConfigurationError
+from dagster_project.core.errors import ConfigurationError, VectorStoreError, WarehouseError
 from dagster_project.core.retrieval import Principals
 from dagster_project.serving.limits import Lane, Places, RateLimit, TooManyCallsError
-from dagster_project.serving.log import log_to_stderr, told
+from dagster_project.serving.log import SILENT, log_to_stderr, told
 from dagster_project.serving.readers import Readers, add_reader
 
 HASH = hashlib.sha256(b"known").hexdigest()
@@ -197,16 +197,24 @@ def test_metrics_hold_up_no_search_and_a_reader_no_other() -> None:
             "dbt parse failed (its log: /home/me/dbt.log):\n  select 1",
             "dbt parse failed (its log: …):",
         ),
-        (
-            'Postgres does not answer (connection to server at "10.1.2.3", port 5 failed)',
-            'Postgres does not answer (connection to server at "…", port 5 failed)',
-        ),
         ("open postgresql://me:secret@db/x now", "open … now"),
         ("give 24/7 or and/or, a / b, '~/x'", "give 24/7 or and/or, a / b, '…'"),
     ],
 )
 def test_readers_are_told_of_no_place(message: str, wanted: str) -> None:
-    assert told(message) == wanted
+    assert told(VectorStoreError(message)) == wanted
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'Postgres does not answer (connection to server at "10.1.2.3", port 5 failed)',
+        "Postgres does not answer (failed to resolve host 'db.corp')",
+        "403 project acme-prod: reader@acme.iam lacks bigquery.jobs.create",
+    ],
+)
+def test_what_a_warehouse_says_is_for_the_log(message: str) -> None:
+    assert told(WarehouseError(message)) == SILENT
 
 
 def test_the_log_has_no_password(capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,13 +162,20 @@ class VectorStore:
         Raises:
             VectorStoreError: no earlier generation is there.
         """
+        return self._switch(self.previous().name, GenerationState.HELD)
+
+    def previous(self) -> Generation:
+        """The generation that was live before.
+
+        Raises:
+            VectorStoreError: no earlier generation is there.
+        """
         previous = [g for g in self.generations() if g.state is GenerationState.PREVIOUS]
         if not previous:
             raise VectorStoreError(
                 f"The store {self.uri} has no previous generation to go back to."
             )
-        newest = max(previous, key=lambda generation: str(generation.promoted_at))
-        return self._switch(newest.name, GenerationState.HELD)
+        return max(previous, key=lambda generation: str(generation.promoted_at))
 
     def hold(self, name: str) -> None:
         """Keep builds from filling a generation that readers do not see; `promote` still may.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timezone
@@ -23,6 +24,7 @@ from dagster_project.core.ingest.documents import (
 _DATES = ("valid_from", "valid_to", "version_date", "review_by")
 _TEXTS = ("title", "doc_type", "url", "owner", "language", "version_family")
 _MOST_FRONT_MATTER = 100_000
+_LIKE_FRONT_MATTER = re.compile(r"---+[ \t]*\r?\n[A-Za-z][\w-]*[ \t]*:(\s|$)")
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -72,7 +74,12 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
         return {}, text
     try:
         block, body = handler.split(text)
-    except ValueError:
+    except ValueError as error:
+        # A rule may stand above a text. What looks like front matter may say who is not to read it.
+        if _LIKE_FRONT_MATTER.match(text):
+            raise ValueError(
+                "the front matter has no end: write --- on a line of its own after it"
+            ) from error
         return {}, text
     if len(block) > _MOST_FRONT_MATTER:
         raise ValueError(
@@ -106,7 +113,7 @@ def described(
     modified = _modified(meta.pop("updated_at", None), modified)
     texts = {key: _text(meta.pop(key, None)) for key in _TEXTS}
     dates: dict[str, Any] = {key: _date(key, meta.pop(key, None)) for key in _DATES}
-    access = _access(meta.pop("access", None))
+    access = _access(meta)
     pages: dict[str, Any] = {"pages": parsed.pages} if parsed.pages else {}
     if parsed.scanned:
         pages["scanned_pages"] = parsed.scanned
@@ -158,9 +165,16 @@ def _date(key: str, value: object) -> date | None:
         raise ValueError(f"{key} is {value!r}: write it as YYYY-MM-DD") from error
 
 
-def _access(value: object) -> list[str] | None:
-    if value is None:
+def _access(meta: dict[str, Any]) -> list[str] | None:
+    """Who may read the document, where its front matter says so; a slip must not open it to all."""
+    names = [name for name in meta if str(name).strip().lower() == "access"]
+    if not names:
         return None
+    if len(names) > 1:
+        raise ValueError("access stands there more than once: leave one")
+    value = meta.pop(names[0])
+    if value is None or value == "":
+        raise ValueError("access is empty: name who may read the document, or leave the line out")
     principals = [value] if isinstance(value, str) else value
     if not isinstance(principals, list) or not all(isinstance(p, str) and p for p in principals):
         raise ValueError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import fsspec
+from fsspec.asyn import AsyncFileSystem
 
 from dagster_project.core.errors import ConfigurationError
 
@@ -71,6 +72,11 @@ def _local(folder: Path) -> Iterator[Found]:
 
     def fail(error: OSError) -> None:
         name = Path(str(error.filename)).relative_to(folder).as_posix()
+        if name == ".":
+            # Else everything that was loaded of it would be taken for gone.
+            raise ConfigurationError(
+                f"{folder} cannot be listed: {error.strerror}. Nothing was changed."
+            ) from error
         failures.append(_problem(f"{name}/", f"the folder cannot be read: {error.strerror}"))
 
     root = folder.resolve()
@@ -125,7 +131,7 @@ def _remote(location: str) -> Iterator[Found]:
     try:
         if not filesystem.isdir(root):
             raise ConfigurationError(f"{location} holds no files: give a folder that does.")
-        listing = filesystem.find(root, detail=True)
+        listing = filesystem.find(root, detail=True, **_strictly(filesystem))
     except ConfigurationError:
         raise
     except Exception as error:
@@ -135,6 +141,16 @@ def _remote(location: str) -> Iterator[Found]:
         ) from error
     for path, facts in listing.items():
         yield _remote_file(filesystem, path, path[len(root) :].lstrip("/"), facts)
+
+
+def _strictly(filesystem: fsspec.AbstractFileSystem) -> dict[str, Any]:
+    """What has `find` fail where a folder cannot be read, and not pass it over as if it were empty.
+
+    A store that lists by itself, without going from folder to folder, fails anyway.
+    """
+    find = getattr(type(filesystem), "_find", type(filesystem).find)
+    walks = find in (fsspec.AbstractFileSystem.find, AsyncFileSystem._find)
+    return {"on_error": "raise"} if walks else {}
 
 
 def _remote_file(

@@ -131,7 +131,7 @@ class PostgresConnections:
                 cursor = connection.execute(query.encode())
             except psycopg.Error as error:
                 raise WarehouseError(
-                    f"The warehouse cannot answer ({str(error).splitlines()[0]}): "
+                    f"The warehouse cannot answer ({_first_line(error)}): "
                     "run `headrace build`, or ask for less."
                 ) from error
             columns = tuple(column.name for column in cursor.description or ())
@@ -168,6 +168,8 @@ def _explained() -> Iterator[None]:
         raise missing(error) from error
     except psycopg.OperationalError as error:
         raise silent(error) from error
+    except psycopg.Error as error:
+        raise refused(error) from error
 
 
 def scalar(connection: psycopg.Connection, query: str, parameter: object) -> object:
@@ -179,14 +181,27 @@ def scalar(connection: psycopg.Connection, query: str, parameter: object) -> obj
 def missing(error: Exception) -> WarehouseError:
     """The error of a table that is not there."""
     return WarehouseError(
-        f"A table is missing in the warehouse ({str(error).splitlines()[0]}): "
-        "run `headrace build` first."
+        f"A table is missing in the warehouse ({_first_line(error)}): run `headrace build` first."
+    )
+
+
+def refused(error: Exception) -> WarehouseError:
+    """The error of a server that does not do what it is asked."""
+    return WarehouseError(
+        f"Postgres refuses ({_first_line(error)}): the user of HEADRACE_POSTGRES_URL needs CREATE "
+        "on the database and SELECT on the sources, and the tables are to be those of this version "
+        "(`headrace build --full-refresh` makes dbt's anew)."
     )
 
 
 def silent(error: Exception) -> WarehouseError:
     """The error of a server that does not answer."""
     return WarehouseError(
-        f"Postgres does not answer ({str(error).strip().splitlines()[-1]}): check that it runs "
+        f"Postgres does not answer ({_first_line(error)}): check that it runs "
         "(`headrace up` starts the embedded one) and that HEADRACE_POSTGRES_URL is right."
     )
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says; what follows are hints, and the query."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -13,7 +13,14 @@ import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from dagster_project.core.warehouse.connections import CONNECT_SECONDS, missing, scalar, silent
+from dagster_project.core.errors import WarehouseError
+from dagster_project.core.warehouse.connections import (
+    CONNECT_SECONDS,
+    missing,
+    refused,
+    scalar,
+    silent,
+)
 from dagster_project.core.warehouse.contract import (
     CHUNK_SCHEMA,
     ID_SCHEMA,
@@ -281,9 +288,16 @@ class PostgresWarehouse(PostgresOperations):
                 connection = adbc.connect(url, autocommit=True)
                 found = _arrow_table(connection, query_text).cast(schema)
             except adbc.Error as error:
-                raise missing(error) if "42P01" in str(error) else silent(error) from error
+                raise _explained(error) from error
             self._arrow = connection
             return found
+
+
+def _explained(error: adbc.Error) -> WarehouseError:
+    if error.sqlstate == "42P01":
+        return missing(error)
+    # A query that was refused has a state; that no server answers has none, or one of class 08.
+    return refused(error) if error.sqlstate and error.sqlstate[:2] != "08" else silent(error)
 
 
 def _arrow_table(connection: adbc.Connection, query: str) -> pa.Table:

@@ -47,18 +47,23 @@ def vectors(warehouse: HeadraceResource) -> dg.MaterializeResult:
     """
     headrace = warehouse.headrace
     metadata: dict[str, Any] = {}
-    for generation in headrace.to_sync():
+
+    def write(generation: Generation) -> None:
         report = headrace.sync(generation)
         index = headrace.store.index(generation)
-        metadata |= {
-            "dagster/row_count": index.count(),
-            "generation": generation.name,
-            "model_id": generation.model_id,
-            "version": report.version or 0,
-            "batch_id": str(report.batch_id),
-            "sample": dg.MetadataValue.md("\n\n---\n\n".join(index.sample(3)) or "no rows"),
-            **counts(report),
-        }
+        metadata.update(
+            {
+                "dagster/row_count": index.count(),
+                "generation": generation.name,
+                "model_id": generation.model_id,
+                "version": report.version or 0,
+                "batch_id": str(report.batch_id),
+                "sample": dg.MetadataValue.md("\n\n---\n\n".join(index.sample(3)) or "no rows"),
+                **counts(report),
+            }
+        )
+
+    headrace.for_each(write)
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -77,9 +82,18 @@ def counts(report: SyncReport) -> dict[str, Any]:
 
 
 def filled(headrace: Headrace) -> dict[Generation, VectorIndex]:
-    """The generations whose newest version is to be published, with their indices."""
+    """The generations whose newest version is to be published, with their indices.
+
+    A live one that is to be replaced may be broken: it is among them only where there is something
+    of it to publish.
+    """
+    target = headrace.target().name
     indexes = {each: headrace.store.index(each) for each in headrace.to_sync()}
-    return {each: index for each, index in indexes.items() if index.exists}
+    return {
+        each: index
+        for each, index in indexes.items()
+        if index.exists and (each.name == target or index.version != index.live_version)
+    }
 
 
 # What is to be published, where `headrace check` looks at what readers see.
@@ -108,13 +122,16 @@ def published(
 ) -> dg.MaterializeResult:
     """The version that readers see: the tag `live` moves when the checks of the new one passed."""
     headrace = warehouse.headrace
-    for generation in headrace.to_sync():
-        try:
-            headrace.publish(generation)
-        except NotPublishedError as error:
-            raise dg.Failure(str(error)) from error
+
+    def show(generation: Generation) -> None:
+        headrace.publish(generation)
         if generation.state is not GenerationState.LIVE:
             headrace.store.promote(generation.name)
+
+    try:
+        headrace.for_each(show)
+    except NotPublishedError as error:
+        raise dg.Failure(str(error)) from error
     sources = sources_of(context.run)
     if sources is None and context.run.job_name == BUILD:
         sources = headrace.watch.everything()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
@@ -14,6 +15,8 @@ from dagster_project.core.errors import HeadraceError
 from dagster_project.core.retrieval import Published, Retriever
 from dagster_project.serving.log import told
 from dagster_project.serving.mcp.schema import Answer, Arguments
+
+logger = logging.getLogger(__name__)
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Cell = str | int | float | bool | None
@@ -155,7 +158,8 @@ def freshness(headrace: Headrace, retriever: Retriever) -> tuple[str, FreshnessR
     except HeadraceError as error:
         # An embedded server that was restarted has another address.
         headrace.reconnect()
-        problem = told(str(error))
+        problem = told(error)
+        logger.warning("freshness is not known: %s", error)
     answer = FreshnessReport(
         generation=published.generation,
         version=published.version,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, timezone
@@ -13,8 +14,10 @@ from pydantic import Field
 from dagster_project.core.build import Headrace
 from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.retrieval import Filters, Retriever, Term
-from dagster_project.serving.log import told
+from dagster_project.serving.log import SILENT
 from dagster_project.serving.mcp.schema import Answer, Arguments
+
+logger = logging.getLogger(__name__)
 
 _Name = Annotated[str, Field(min_length=1, max_length=500)]
 _Names = Annotated[list[_Name], Field(max_length=100)]
@@ -139,9 +142,10 @@ def search_context(
         budget_tokens=asked.budget_tokens,
     )
     if pack.value is not None and pack.value.problem:
-        # Why there is no value names no place in the warehouse's network; the next is asked anew.
+        logger.warning("the metric %s has no value: %s", pack.value.metric, pack.value.problem)
+        # An embedded server that was restarted has another address.
         headrace.reconnect()
-        pack = replace(pack, value=replace(pack.value, problem=told(pack.value.problem)))
+        pack = replace(pack, value=replace(pack.value, problem=SILENT))
     text = pack.text
     answer = Context(
         text=text,

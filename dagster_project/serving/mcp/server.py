@@ -103,7 +103,7 @@ class Calls:
             if isinstance(error, WarehouseError):
                 # An embedded server that was restarted has another address.
                 self._headrace.reconnect()
-            text = told(str(error))
+            text = told(error)
             if text != str(error):
                 # What a reader is not told, whoever runs the server is.
                 logger.warning("%s: %s: %s", reader.name, tool.name, error)

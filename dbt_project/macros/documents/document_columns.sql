@@ -13,7 +13,7 @@
     {%- for column in headrace.document_columns() if column not in ['document_id', 'source_updated_at', 'is_deleted'] -%}
         {%- set value = row ~ '.' ~ column -%}
         {%- if column == 'access' -%}
-            {%- do parts.append(headrace.array_to_text(value)) -%}
+            {%- do parts.append(headrace.array_in_full(value)) -%}
         {%- elif column in ['valid_from', 'valid_to', 'version_date', 'review_by'] -%}
             {%- do parts.append("coalesce(" ~ headrace.date_text(value) ~ ", '')") -%}
         {%- else -%}

@@ -189,7 +189,7 @@ described_chunks as (
             "coalesce(current_chunks.url, '')",
             'cast(current_chunks.chunk_index as ' ~ dbt.type_string() ~ ')',
             'current_chunks.section_path', 'current_chunks.payload',
-            headrace.array_to_text('current_chunks.access'),
+            headrace.array_in_full('current_chunks.access'),
             "coalesce(" ~ headrace.date_text('current_chunks.valid_from') ~ ", '')",
             "coalesce(" ~ headrace.date_text('current_chunks.valid_to') ~ ", '')",
             "case when current_chunks.is_demoted then 'demoted ' else '' end || current_chunks.lifecycle_state",

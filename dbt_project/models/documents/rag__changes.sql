@@ -13,7 +13,7 @@ where false
 {% else %}
 {%- set most = 20 * (var('headrace_batch_documents') | int) %}
 {%- set is_whole = headrace.changed_since() == 'true' %}
-{%- set readers = "coalesce(" ~ headrace.array_to_text('access') ~ ", '')" %}
+{%- set readers = "coalesce(" ~ headrace.array_in_full('access') ~ ", '')" %}
 {%- set is_read = "'" ~ models | join("', '") ~ "'" %}
 {%- set conditions = {} %}
 {%- for model in headrace.document_models() %}

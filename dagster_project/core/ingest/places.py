@@ -131,7 +131,7 @@ def _remote(location: str) -> Iterator[Found]:
     try:
         if not filesystem.isdir(root):
             raise ConfigurationError(f"{location} holds no files: give a folder that does.")
-        listing = filesystem.find(root, detail=True, **_strictly(filesystem))
+        listing = _listing(filesystem, root)
     except ConfigurationError:
         raise
     except Exception as error:
@@ -143,14 +143,27 @@ def _remote(location: str) -> Iterator[Found]:
         yield _remote_file(filesystem, path, path[len(root) :].lstrip("/"), facts)
 
 
-def _strictly(filesystem: fsspec.AbstractFileSystem) -> dict[str, Any]:
-    """What has `find` fail where a folder cannot be read, and not pass it over as if it were empty.
+def _listing(filesystem: fsspec.AbstractFileSystem, root: str) -> dict[str, dict[str, Any]]:
+    """Every file below a root by its path; fails where a folder cannot be read.
 
-    A store that lists by itself, without going from folder to folder, fails anyway.
+    fsspec's own way from folder to folder passes over those, as if they were empty.
     """
     find = getattr(type(filesystem), "_find", type(filesystem).find)
-    walks = find in (fsspec.AbstractFileSystem.find, AsyncFileSystem._find)
-    return {"on_error": "raise"} if walks else {}
+    if find not in (fsspec.AbstractFileSystem.find, AsyncFileSystem._find):
+        # A store that has no folders is listed in one go.
+        listing: dict[str, dict[str, Any]] = filesystem.find(root, detail=True)
+        return listing
+    found: dict[str, dict[str, Any]] = {}
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        for facts in filesystem.ls(folder, detail=True):
+            path = facts["name"].rstrip("/")
+            if facts["type"] != "directory":
+                found[path] = facts
+            elif path != folder.rstrip("/") and not facts.get("islink"):
+                waiting.append(path)
+    return found
 
 
 def _remote_file(

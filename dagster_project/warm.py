@@ -21,7 +21,7 @@ launcher = instance.run_launcher
 if not isinstance(launcher, CeleryRunLauncher):
     raise ConfigurationError(
         f"{instance.root_directory}/dagster.yaml names no CeleryRunLauncher: "
-        "docs/micro-batches.md has the lines to add."
+        "dagster_project/warm.yaml has the lines to add, with a folder for QUEUE."
     )
 # Broker and queue are those that runs are sent to.
 app = launcher.celery

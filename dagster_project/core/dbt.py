@@ -79,16 +79,18 @@ class Dbt:
         return self._state / "target" / self.project.name
 
     def install(self) -> None:
-        """Install the packages that the project names, where they are missing.
+        """Install the packages that the project names, where they are missing or others now.
 
         Raises:
             DbtError: dbt cannot install them.
         """
-        named = any(
-            (self.project / name).is_file() for name in ("packages.yml", "dependencies.yml")
-        )
-        if named and not (self.project / "dbt_packages").is_dir():
+        files = [self.project / name for name in ("packages.yml", "dependencies.yml")]
+        named = max((file.stat().st_mtime for file in files if file.is_file()), default=None)
+        installed = self.project / "dbt_packages"
+        if named is not None and not (installed.is_dir() and installed.stat().st_mtime >= named):
             self.invoke(["deps"])
+            installed.mkdir(exist_ok=True)
+            os.utime(installed)
 
     def parse(self) -> None:
         """Read the project for the commands that follow.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import pytest
 from dagster_project.core.build import Headrace
 from dagster_project.core.dbt import Dbt
 from dagster_project.core.errors import ConfigurationError, WarehouseError
+from dagster_project.core.settings import PACKAGE_PROJECT
 from dagster_project.core.warehouse import KEY_SCHEMA, PostgresWarehouse
 
 
@@ -74,6 +76,13 @@ def test_a_file_of_dbt_that_is_older_than_the_newest_is_read(
     model.write_text("select 22 as number")
     os.utime(model, (1_600_000_000, 1_600_000_000))
     assert code() == ["select 22 as number"]
+    # A package that is named where others are installed already.
+    (project / "dbt_packages").mkdir()
+    os.utime(project / "dbt_packages", (1_600_000_000, 1_600_000_000))
+    (project / "packages.yml").write_text(f"packages: [{{local: {PACKAGE_PROJECT}}}]\n")
+    assert "select 22 as number" in code() and (project / "dbt_packages" / "headrace").exists()
+    (project / "packages.yml").unlink()
+    shutil.rmtree(project / "dbt_packages")
     # What a full disk leaves of the note of what was read.
     (stamp,) = (tmp_path / "home").rglob("headrace_stamp.json")
     stamp.write_text("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,12 @@ from datetime import timedelta
 from dagster_project.core.compare import Difference, compare, compare_batches
 from dagster_project.core.dbt import Dbt, NodeResult, OnNode
 from dagster_project.core.embedding import Embedder, load_embedder
-from dagster_project.core.errors import ConfigurationError, HeadraceError, VectorStoreError
+from dagster_project.core.errors import (
+    ConfigurationError,
+    HeadraceError,
+    ModelError,
+    VectorStoreError,
+)
 from dagster_project.core.evals import judge
 from dagster_project.core.index import (
     CUT,
@@ -33,10 +39,14 @@ from dagster_project.core.sync import Progress, SyncReport, sync
 from dagster_project.core.warehouse import PostgresWarehouse, Warehouse
 from dagster_project.core.watch import Watch
 
+logger = logging.getLogger(__name__)
+
 # The warehouse has no chunk yet, so it cannot say how it cuts them.
 _NO_POLICY = "none"
 _KEEP_PUBLISHED_DAYS = 30
 _KEEP_ANSWERS_DAYS = 365
+# What takes longer to reach readers is an incident.
+_ON_ITS_WAY_SECONDS = 300
 
 
 class NotPublishedError(HeadraceError):
@@ -353,17 +363,18 @@ class Headrace:
         """Do something for each generation that is to be brought up to date.
 
         One after the other, so that what readers see is fresh before a new one is filled. A live
-        index that is broken does not hold up the one that replaces it.
+        index that is broken, or whose model is, does not hold up the one that replaces it.
 
         Raises:
-            VectorStoreError: the generation that is to be live cannot be read or written.
+            VectorStoreError, ModelError: the generation that is to be live cannot be filled.
         """
         for generation in self.to_sync():
             try:
                 work(generation)
-            except VectorStoreError:
+            except (VectorStoreError, ModelError) as error:
                 if generation.name == self.target().name:
                     raise
+                logger.warning("Readers still have what %s held: %s", generation.name, error)
 
     def to_sync(self) -> list[Generation]:
         """The live generation, where the warehouse still cuts as it did, and the one to fill.
@@ -461,14 +472,15 @@ class Headrace:
                 if evaluate or generation.state is not GenerationState.LIVE or index.is_refused:
                     self._refuse_worse(generation, index)
                 checked = time.perf_counter()
-                live_mark, mark = index.live_mark(), index.mark()
+                before, mark = self.warehouse.last_publication(generation.name), index.mark()
+                is_first = index.live_version is None
                 index.publish()
                 self.warehouse.ledger_published(
                     generation.name, version, checked - started, time.perf_counter() - checked
                 )
                 # A first publication is a load, not a change that somebody waits for.
-                if live_mark is not None and mark is not None:
-                    self.warehouse.write_published(generation.name, live_mark, mark)
+                if not is_first and before is not None and mark is not None:
+                    self.warehouse.write_published(generation.name, before.batch_id, mark)
         if self.store.live() is None:
             self.store.promote(generation.name)
         return version
@@ -496,7 +508,7 @@ class Headrace:
                 f"Version {index.version} of {generation.name} was not published: "
                 f"{'; '.join(verdict.refuses)}. Readers keep what they have. `headrace eval` shows "
                 "the questions: mend what answers them, or the gold set; HEADRACE_EVAL_MARGIN is "
-                "what a version may lose."
+                "what a version may lose. `headrace generations rollback --as-it-is` asks none."
             )
 
     def check(self, generation: Generation | None = None) -> Difference:
@@ -574,13 +586,17 @@ class Headrace:
     def verify(self, *, content: bool = False) -> Difference:
         """Compare the warehouse with the version that readers see, row by row.
 
-        What batches did since the one that readers see is on its way, and left out.
+        What batches of the last five minutes did since the one that readers see is on its way, and
+        left out.
 
         Args:
             content: compare all that a row says and that its vector is one, not hashes alone.
         """
         index = self.live_index
-        return compare(self.warehouse, index, upto=index.live_mark(), content=content)
+        # A batch's number is the time when it began, in milliseconds.
+        on_its_way = int((time.time() - _ON_ITS_WAY_SECONDS) * 1_000)
+        upto = max(index.live_mark() or 0, on_its_way)
+        return compare(self.warehouse, index, upto=upto, content=content)
 
     def repair(self, progress: Progress = lambda done, total: None) -> SyncReport:
         """Compare everything, mend what differs, and publish that."""

@@ -30,18 +30,19 @@ class MetricValue:
         metric: its name in MetricFlow.
         value: the number as text; empty where there is none.
         at: when it was asked, UTC.
-        problem: why there is none.
+        problem: why there is none; None where there is one.
     """
 
     metric: str
     value: str
     at: datetime
-    problem: str = ""
+    problem: HeadraceError | None = None
 
     def __str__(self) -> str:
         """A line that says so."""
         if self.problem:
-            return f"The metric {self.metric} has no value now: {self.problem}"
+            reason = str(self.problem).splitlines()[0]
+            return f"The metric {self.metric} has no value now: {reason}"
         at = f"{self.at:%Y-%m-%d %H:%M} UTC"
         return f"The metric {self.metric}, not split or narrowed, is {self.value} ({at})."
 
@@ -70,7 +71,7 @@ class Metrics:
         try:
             [[value]] = self.query([metric]).rows
         except HeadraceError as error:
-            return MetricValue(metric, "", now, str(error).splitlines()[0])
+            return MetricValue(metric, "", now, error)
         return MetricValue(metric, "null" if value is None else f"{_rounded(value)}", now)
 
     def query(

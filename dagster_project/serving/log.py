@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 
+from dagster_project.core.dbt import DbtError
 from dagster_project.core.errors import HeadraceError, WarehouseError
 
 # Names and passwords in URLs.
@@ -22,9 +23,9 @@ SILENT = (
 def told(error: HeadraceError) -> str:
     """What a reader can act on: the first line of an error's message, without places.
 
-    What a warehouse says names hosts, projects and accounts in its own words, and is for the log.
+    What a warehouse or dbt says names hosts, projects and accounts, and is for the log.
     """
-    if isinstance(error, WarehouseError):
+    if isinstance(error, (WarehouseError, DbtError)):
         return SILENT
     first = next(iter(str(error).splitlines()), "")
     return _PLACES.sub("…", first)[:_LONGEST]

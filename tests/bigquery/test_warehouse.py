@@ -149,11 +149,14 @@ def test_a_change_is_followed_on_both(built: Headrace, twin: Headrace) -> None:
         "select published_version, rows_embedded, published_at from headrace_ops.sync_ledger "
         f"where batch_id = {report.sync.batch_id}"
     )
+    shown = built.warehouse.last_publication(report.generation)
+    assert shown is not None
     assert row == {
         "published_version": report.live_version,
         "rows_embedded": report.sync.embedded,
-        "published_at": built.warehouse.last_publication(report.generation),
+        "published_at": shown.published_at,
     }
+    assert shown.batch_id == report.sync.batch_id
     assert built.warehouse.last_publication("none") is None
     (lag,) = built.warehouse.lag(minutes=60)
     assert lag["documents"] > 0

@@ -71,12 +71,12 @@ def judge(headrace: Headrace, generation: Generation) -> Verdict | None:
     """As `look` at the newest version; one that may not be published is refused.
 
     What is refused stays unseen until a version that follows it passes, in micro-batches too. A
-    generation that readers do not see is held: no build fills it, `promote` alone asks again.
+    generation that was filled for it is held: no build fills it, `promote` alone asks again.
     """
     verdict = look(headrace, generation)
     if verdict is not None and verdict.refuses:
         headrace.store.index(generation).refuse()
-        if generation.state is not GenerationState.LIVE and headrace.store.live() is not None:
+        if generation.state is GenerationState.BUILDING and headrace.store.live() is not None:
             headrace.store.hold(generation.name)
     return verdict
 

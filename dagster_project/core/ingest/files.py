@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,7 @@ _KINDS = {
     ".pdf": "pdf",
 }
 # Raise a kind's number when its parser makes another text of the same file.
-_VERSIONS = {"markdown": "1", "text": "1", "html": "1", "docx": "1", "pdf": "1"}
+_VERSIONS = {"markdown": "2", "text": "1", "html": "1", "docx": "1", "pdf": "1"}
 _PARSERS = {
     "html": ("beautifulsoup4", "markdownify"),
     "docx": ("mammoth", "markdownify"),
@@ -191,7 +192,8 @@ def _fingerprint(found: Found, readers: list[str]) -> str:
     """What a document is made of: the file as it is, what parses it, and who reads its load."""
     kind = _kind(found)
     parts = [kind, _VERSIONS[kind], *(_version(name) for name in _PARSERS.get(kind, ()))]
-    return ":".join([*parts, found.state, *([] if readers == [EVERYONE] else readers)])
+    whose = [] if readers == [EVERYONE] else [json.dumps(readers)]
+    return ":".join([*parts, found.state, *whose])
 
 
 def _version(package: str) -> str:

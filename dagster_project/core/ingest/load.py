@@ -10,7 +10,7 @@ from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.ingest.documents import Document, clean
 from dagster_project.core.warehouse import EVERYONE, RAW_COLUMNS, Refusal, Warehouse
 
-_ACCESS = RAW_COLUMNS.index("access")
+_ACCESS, _BODY = RAW_COLUMNS.index("access"), RAW_COLUMNS.index("body")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,6 @@ def replace_source(warehouse: Warehouse, source: str, load: Load) -> IngestRepor
     """
     warehouse.prepare()
     known = warehouse.raw_documents(source)
-    _check_access(source, load, known)
     documents = {key: _values(document) for key, document in load.documents.items()}
     added = [key for key in documents if key not in known]
     changed = [
@@ -109,6 +108,8 @@ def replace_source(warehouse: Warehouse, source: str, load: Load) -> IngestRepor
     ]
     stays = _Stays(load)
     gone = [key for key in known if key not in documents and not stays.holds(key)]
+    if not load.access:
+        _check_access(source, load, known, gone)
     refused = _one_a_document(load.refused)
     warehouse.write_raw(
         source,
@@ -127,17 +128,22 @@ def replace_source(warehouse: Warehouse, source: str, load: Load) -> IngestRepor
     )
 
 
-def _check_access(source: str, load: Load, known: Mapping[str, Sequence[Any]]) -> None:
-    if load.access is not None:
-        return
+def _check_access(
+    source: str, load: Load, known: Mapping[str, Sequence[Any]], gone: Sequence[str]
+) -> None:
+    """Refuse to open to everyone what was not everyone's, under its id or as a file that moved."""
+    shut = {key for key, values in known.items() if EVERYONE not in values[_ACCESS]}
+    moved = {known[key][_BODY] for key in gone if key in shut}
     opened = [
-        key for key in sorted(load.silent) if key in known and EVERYONE not in known[key][_ACCESS]
+        key
+        for key in sorted(load.silent)
+        if key in shut or (key not in known and load.documents[key].body in moved)
     ]
     if opened:
         raise ConfigurationError(
-            f"{len(opened)} documents of {source}, such as {opened[0]}, are not everyone's and do "
-            "not say any more who may read them: name the readers with --access, or everyone. "
-            "Nothing was changed."
+            f"{len(opened)} of the documents of {source}, such as {opened[0]}, would become "
+            "everyone's: say who may read them with --access, or --access everyone. Nothing was "
+            "changed."
         )
 
 

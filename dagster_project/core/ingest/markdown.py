@@ -24,7 +24,9 @@ from dagster_project.core.ingest.documents import (
 _DATES = ("valid_from", "valid_to", "version_date", "review_by")
 _TEXTS = ("title", "doc_type", "url", "owner", "language", "version_family")
 _MOST_FRONT_MATTER = 100_000
-_LIKE_FRONT_MATTER = re.compile(r"---+[ \t]*\r?\n[A-Za-z][\w-]*[ \t]*:(\s|$)")
+# What stands above a text, in so many characters.
+_TOP = 2_000
+_NAMES_READERS = re.compile(r"\s*---.*?^\W*access\W*:", re.DOTALL | re.IGNORECASE | re.MULTILINE)
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -34,6 +36,11 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise ValueError("the front matter uses an alias (*name): write the value out")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if sum(_is_access(key.value) for key, _ in node.value) > 1:
+            raise ValueError("access stands there more than once: leave one")
+        return super().construct_mapping(node, deep)
 
 
 def read_markdown(data: bytes, name: str, source: str, modified: datetime) -> Document:
@@ -71,16 +78,11 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
     """
     handler = YAMLHandler()
     if not handler.detect(text):
-        return {}, text
+        return {}, _plain(text)
     try:
         block, body = handler.split(text)
-    except ValueError as error:
-        # A rule may stand above a text. What looks like front matter may say who is not to read it.
-        if _LIKE_FRONT_MATTER.match(text):
-            raise ValueError(
-                "the front matter has no end: write --- on a line of its own after it"
-            ) from error
-        return {}, text
+    except ValueError:
+        return {}, _plain(text)
     if len(block) > _MOST_FRONT_MATTER:
         raise ValueError(
             f"the front matter has {len(block)} characters: keep it under {_MOST_FRONT_MATTER}"
@@ -96,9 +98,24 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
             f"the front matter is not YAML{line}: mend what stands between the --- lines"
         ) from error
     if meta is not None and not isinstance(meta, Mapping):
-        return {}, text
+        return {}, _plain(text)
     # The blank lines around the text belong to neither.
     return dict(meta or {}), body.strip("\n")
+
+
+def _plain(text: str) -> str:
+    """A text that has no front matter.
+
+    Raises:
+        ValueError: it looks as if it were to say who may read it: taken for a text, it would be
+            read by others.
+    """
+    if _NAMES_READERS.match(text[:_TOP]):
+        raise ValueError(
+            "its line access: is not read as front matter: the first line and the one after the "
+            "last are to be --- alone, and a space stands after each colon"
+        )
+    return text
 
 
 def described(
@@ -165,14 +182,16 @@ def _date(key: str, value: object) -> date | None:
         raise ValueError(f"{key} is {value!r}: write it as YYYY-MM-DD") from error
 
 
+def _is_access(name: object) -> bool:
+    return str(name).strip().lower() == "access"
+
+
 def _access(meta: dict[str, Any]) -> list[str] | None:
     """Who may read the document, where its front matter says so; a slip must not open it to all."""
-    names = [name for name in meta if str(name).strip().lower() == "access"]
-    if not names:
+    name = next((name for name in meta if _is_access(name)), None)
+    if name is None:
         return None
-    if len(names) > 1:
-        raise ValueError("access stands there more than once: leave one")
-    value = meta.pop(names[0])
+    value = meta.pop(name)
     if value is None or value == "":
         raise ValueError("access is empty: name who may read the document, or leave the line out")
     principals = [value] if isinstance(value, str) else value

@@ -16,6 +16,7 @@ from dagster_project.core.warehouse.contract import (
     Answer,
     GoldQuestion,
     LedgerRow,
+    Publication,
     Refusal,
     SourceTable,
     SqlAlchemyEngine,
@@ -146,8 +147,8 @@ class Operations(Protocol):
     ) -> None:
         """Note on every row that readers did not see yet which version shows it to them."""
 
-    def last_publication(self, generation: str) -> datetime | None:
-        """When readers of a generation were last shown a newer version, UTC; None where never."""
+    def last_publication(self, generation: str) -> Publication | None:
+        """What readers of a generation were shown last; None where nothing ever."""
 
     def source_states(self, tables: Sequence[SourceTable], *, full: bool) -> dict[str, str]:
         """The state of each source table, by its id; it is another once a row is written.

@@ -116,7 +116,9 @@ class PostgresConnections:
     def engine(self) -> SqlAlchemyEngine:
         """How SQLAlchemy opens the warehouse."""
         # The driver that the project itself uses, not the one that SQLAlchemy would choose.
-        return SqlAlchemyEngine(f"postgresql+psycopg://{self._url.partition('://')[2]}")
+        # Great Expectations takes what follows a dollar for the name of a variable.
+        place = self._url.partition("://")[2].replace("$", "%24")
+        return SqlAlchemyEngine(f"postgresql+psycopg://{place}")
 
     def ask(self, query: str, seconds: int) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
         """The columns and rows of a query, which writes nothing and takes no longer than it may.

@@ -66,6 +66,19 @@ RAW_COLUMNS = (
 
 
 @dataclass(frozen=True)
+class Publication:
+    """What readers were shown.
+
+    Attributes:
+        batch_id: the newest batch in it.
+        published_at: when, UTC.
+    """
+
+    batch_id: int
+    published_at: datetime
+
+
+@dataclass(frozen=True)
 class SqlAlchemyEngine:
     """How SQLAlchemy opens a warehouse: what `create_engine` takes.
 

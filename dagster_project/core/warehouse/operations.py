@@ -17,6 +17,7 @@ from dagster_project.core.warehouse.contract import (
     Answer,
     Delivery,
     LedgerRow,
+    Publication,
     Refusal,
     SourceTable,
     Trace,
@@ -92,14 +93,16 @@ class PostgresOperations(PostgresConnections):
                 (version, check_seconds, publish_seconds, generation),
             )
 
-    def last_publication(self, generation: str) -> datetime | None:
-        """When readers of a generation were last shown a newer version, UTC; None where never."""
+    def last_publication(self, generation: str) -> Publication | None:
+        """What readers of a generation were shown last; None where nothing ever."""
         with self.connect() as connection:
             row = connection.execute(
-                "select max(published_at) from headrace_ops.sync_ledger where generation = %s",
+                "select batch_id, published_at from headrace_ops.sync_ledger "
+                "where generation = %s and published_at is not null "
+                "order by batch_id desc limit 1",
                 (generation,),
             ).fetchone()
-        return None if row is None else row[0]
+        return None if row is None else Publication(*row)
 
     def source_states(self, tables: Sequence[SourceTable], *, full: bool) -> dict[str, str]:
         """The state of each source table, by its id; it is another once a row is written.

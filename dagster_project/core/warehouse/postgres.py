@@ -296,8 +296,9 @@ class PostgresWarehouse(PostgresOperations):
 def _explained(error: adbc.Error) -> WarehouseError:
     if error.sqlstate == "42P01":
         return missing(error)
-    # A query that was refused has a state; that no server answers has none, or one of class 08.
-    return refused(error) if error.sqlstate and error.sqlstate[:2] != "08" else silent(error)
+    # No state, or one of a connection, of the server's means or of somebody who stopped it.
+    is_silent = (error.sqlstate or "08")[:2] in {"08", "53", "57"}
+    return silent(error) if is_silent else refused(error)
 
 
 def _arrow_table(connection: adbc.Connection, query: str) -> pa.Table:

@@ -84,15 +84,20 @@ def counts(report: SyncReport) -> dict[str, Any]:
 def filled(headrace: Headrace) -> dict[Generation, VectorIndex]:
     """The generations whose newest version is to be published, with their indices.
 
-    A live one that is to be replaced may be broken: it is among them only where there is something
-    of it to publish.
+    A live one beside one that is filled to replace it may be broken: it is among them only where
+    there is something of it to publish.
     """
-    target = headrace.target().name
     indexes = {each: headrace.store.index(each) for each in headrace.to_sync()}
+    is_alone = len(indexes) == 1
     return {
         each: index
         for each, index in indexes.items()
-        if index.exists and (each.name == target or index.version != index.live_version)
+        if index.exists
+        and (
+            is_alone
+            or each.state is not GenerationState.LIVE
+            or index.version != index.live_version
+        )
     }
 
 

@@ -148,7 +148,8 @@ def freshness(headrace: Headrace, retriever: Retriever) -> tuple[str, FreshnessR
     problem: str | None = None
     try:
         warehouse = headrace.warehouse
-        at = warehouse.last_publication(published.generation)
+        if shown := warehouse.last_publication(published.generation):
+            at = shown.published_at
         lags = {
             row["source_name"]: Lag(**{name: round(row[name], 3) for name in ("p50", "p95", "max")})
             for row in warehouse.lag(_LAG_MINUTES)

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dagster_project.core.build import Headrace
-from dagster_project.core.errors import ConfigurationError
+from dagster_project.core.errors import ConfigurationError, HeadraceError
 from dagster_project.core.retrieval import Filters, Retriever, Term
-from dagster_project.serving.log import SILENT
+from dagster_project.serving.log import told
 from dagster_project.serving.mcp.schema import Answer, Arguments
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,8 @@ def search_context(
         logger.warning("the metric %s has no value: %s", pack.value.metric, pack.value.problem)
         # An embedded server that was restarted has another address.
         headrace.reconnect()
-        pack = replace(pack, value=replace(pack.value, problem=SILENT))
+        problem = HeadraceError(told(pack.value.problem))
+        pack = replace(pack, value=replace(pack.value, problem=problem))
     text = pack.text
     answer = Context(
         text=text,

@@ -27,6 +27,7 @@ from dagster_project.core.warehouse.contract import (
     Answer,
     Delivery,
     LedgerRow,
+    Publication,
     Refusal,
     SourceTable,
     Trace,
@@ -139,14 +140,15 @@ class BigQueryOperations(FolderLocks, BigQueryClient):
             publish_seconds=publish_seconds,
         )
 
-    def last_publication(self, generation: str) -> datetime | None:
-        """When readers of a generation were last shown a newer version, UTC; None where never."""
-        row = self.row(
-            f"select max(published_at) as published_at from {self.ops('sync_ledger')} "
-            "where generation = @generation",
+    def last_publication(self, generation: str) -> Publication | None:
+        """What readers of a generation were shown last; None where nothing ever."""
+        rows = self.rows(
+            f"select batch_id, published_at from {self.ops('sync_ledger')} "
+            "where generation = @generation and published_at is not null "
+            "order by batch_id desc limit 1",
             generation=generation,
         )
-        return row["published_at"]  # type: ignore[no-any-return]
+        return next((Publication(**row) for row in rows), None)
 
     def source_states(self, tables: Sequence[SourceTable], *, full: bool) -> dict[str, str]:
         """The state of each source table, by its id; it is another once a row is written.

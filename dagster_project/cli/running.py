@@ -98,16 +98,14 @@ def _passed_on(command: str, arguments: list[str]) -> None:
         environment.pop("DBT_TARGET_PATH")
         target = headrace.settings.dbt_project / "target"
         headrace.dbt.invoke(["parse", "--target-path", str(target)])
-    with _alone(headrace) if _WRITES & {*arguments} else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if _WRITES & {*arguments}:
+            # Beside another run of dbt a row could get a batch that the index has passed.
+            stack.enter_context(headrace.warehouse.lock("build", headrace.settings.lock_wait))
         result = subprocess.run(
             [program, *arguments], cwd=headrace.settings.dbt_project, env=environment
         )
     raise typer.Exit(result.returncode)
-
-
-def _alone(headrace: Headrace) -> contextlib.AbstractContextManager[None]:
-    """No other run of dbt beside this one: a row could get a batch that the index has passed."""
-    return headrace.warehouse.lock("build", headrace.settings.lock_wait)
 
 
 @app.command()

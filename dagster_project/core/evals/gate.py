@@ -71,7 +71,7 @@ def judge(headrace: Headrace, generation: Generation) -> Verdict | None:
     """As `look` at the newest version; one that may not be published is refused.
 
     What is refused stays unseen until a version that follows it passes, in micro-batches too. A
-    generation that was filled for it is held: no build fills it, `promote` alone asks again.
+    generation that is being filled is held: no build fills it, `promote` alone asks again.
     """
     verdict = look(headrace, generation)
     if verdict is not None and verdict.refuses:

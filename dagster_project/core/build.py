@@ -46,7 +46,7 @@ _NO_POLICY = "none"
 _KEEP_PUBLISHED_DAYS = 30
 _KEEP_ANSWERS_DAYS = 365
 # What takes longer to reach readers is an incident.
-_ON_ITS_WAY_SECONDS = 300
+UNDER_WAY_SECONDS = 300
 
 
 class NotPublishedError(HeadraceError):
@@ -583,19 +583,19 @@ class Headrace:
         with self._writing(generation), index.writer(self.settings.lock_wait):
             return index.maintain(keep)
 
-    def verify(self, *, content: bool = False) -> Difference:
+    def verify(self, *, content: bool = False, under_way: bool = False) -> Difference:
         """Compare the warehouse with the version that readers see, row by row.
-
-        What batches of the last five minutes did since the one that readers see is on its way, and
-        left out.
 
         Args:
             content: compare all that a row says and that its vector is one, not hashes alone.
+            under_way: leave out what batches of the last five minutes did since the one that
+                readers see: while batches run, there is nearly always one on its way.
         """
-        index = self.live_index
-        # A batch's number is the time when it began, in milliseconds.
-        on_its_way = int((time.time() - _ON_ITS_WAY_SECONDS) * 1_000)
-        upto = max(index.live_mark() or 0, on_its_way)
+        index, upto = self.live_index, None
+        if under_way:
+            # A batch's number is the time when it began, in milliseconds.
+            recent = int((time.time() - UNDER_WAY_SECONDS) * 1_000)
+            upto = max(index.live_mark() or 0, recent)
         return compare(self.warehouse, index, upto=upto, content=content)
 
     def repair(self, progress: Progress = lambda done, total: None) -> SyncReport:

@@ -30,19 +30,20 @@ class MetricValue:
         metric: its name in MetricFlow.
         value: the number as text; empty where there is none.
         at: when it was asked, UTC.
-        problem: why there is none; None where there is one.
+        problem: why there is none; empty where there is one.
+        is_silent: whether that is the warehouse's or the project's, and not how it was asked.
     """
 
     metric: str
     value: str
     at: datetime
-    problem: HeadraceError | None = None
+    problem: str = ""
+    is_silent: bool = False
 
     def __str__(self) -> str:
         """A line that says so."""
         if self.problem:
-            reason = str(self.problem).splitlines()[0]
-            return f"The metric {self.metric} has no value now: {reason}"
+            return f"The metric {self.metric} has no value now: {self.problem}"
         at = f"{self.at:%Y-%m-%d %H:%M} UTC"
         return f"The metric {self.metric}, not split or narrowed, is {self.value} ({at})."
 
@@ -71,7 +72,8 @@ class Metrics:
         try:
             [[value]] = self.query([metric]).rows
         except HeadraceError as error:
-            return MetricValue(metric, "", now, error)
+            is_silent = not isinstance(error, ConfigurationError)
+            return MetricValue(metric, "", now, str(error).splitlines()[0], is_silent)
         return MetricValue(metric, "null" if value is None else f"{_rounded(value)}", now)
 
     def query(

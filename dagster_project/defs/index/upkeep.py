@@ -27,7 +27,7 @@ def anti_entropy(config: AntiEntropyConfig, warehouse: HeadraceResource) -> dg.M
     metadata: dict[str, Any] = {}
     if config.repair:
         metadata["rows_mended"] = headrace.repair().written
-    found = headrace.verify(content=True)
+    found = headrace.verify(content=True, under_way=True)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": headrace.live_index.count(),

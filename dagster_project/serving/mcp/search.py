@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dagster_project.core.build import Headrace
-from dagster_project.core.errors import ConfigurationError, HeadraceError
+from dagster_project.core.errors import ConfigurationError
 from dagster_project.core.retrieval import Filters, Retriever, Term
-from dagster_project.serving.log import told
+from dagster_project.serving.log import SILENT
 from dagster_project.serving.mcp.schema import Answer, Arguments
 
 logger = logging.getLogger(__name__)
@@ -141,12 +141,11 @@ def search_context(
         budget_words=asked.budget_words,
         budget_tokens=asked.budget_tokens,
     )
-    if pack.value is not None and pack.value.problem:
+    if pack.value is not None and pack.value.is_silent:
         logger.warning("the metric %s has no value: %s", pack.value.metric, pack.value.problem)
         # An embedded server that was restarted has another address.
         headrace.reconnect()
-        problem = HeadraceError(told(pack.value.problem))
-        pack = replace(pack, value=replace(pack.value, problem=problem))
+        pack = replace(pack, value=replace(pack.value, problem=SILENT))
     text = pack.text
     answer = Context(
         text=text,
@@ -167,7 +166,7 @@ def search_context(
             )
             for number, passage in enumerate(pack.passages, start=1)
         ],
-        metric_value=Value(**vars(pack.value)) if pack.value else None,
+        metric_value=Value.model_validate(pack.value, from_attributes=True) if pack.value else None,
         words=pack.words,
         tokens=pack.tokens,
     )

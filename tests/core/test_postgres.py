@@ -253,7 +253,9 @@ def test_processes_that_start_at_once_share_one_server(new: Homes) -> None:
 def test_the_server_outlives_the_terminal_that_started_it(
     postgres: EmbeddedPostgres, kind: signal.Signals
 ) -> None:
-    script = f"{START}\nimport os, time\nos.killpg(0, {kind.value})\ntime.sleep(60)"
+    # A shell has SIGINT ignored by what runs in its background, and by all that is started there.
+    listen = "import os, signal, time\nsignal.signal(signal.SIGINT, signal.SIG_DFL)"
+    script = f"{listen}\n{START}\nos.killpg(0, {kind.value})\ntime.sleep(60)"
 
     starter = python(script, postgres.folder.parent, own_session=True)
     url, _ = starter.communicate(timeout=60)

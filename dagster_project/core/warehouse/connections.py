@@ -166,12 +166,8 @@ def _explained() -> Iterator[None]:
     """Errors of Postgres as errors that say what to do."""
     try:
         yield
-    except psycopg.errors.UndefinedTable as error:
-        raise missing(error) from error
-    except psycopg.OperationalError as error:
-        raise silent(error) from error
     except psycopg.Error as error:
-        raise refused(error) from error
+        raise explained(error, type(error)) from error
 
 
 def scalar(connection: psycopg.Connection, query: str, parameter: object) -> object:
@@ -180,27 +176,27 @@ def scalar(connection: psycopg.Connection, query: str, parameter: object) -> obj
     return None if row is None else row[0]
 
 
-def missing(error: Exception) -> WarehouseError:
-    """The error of a table that is not there."""
-    return WarehouseError(
-        f"A table is missing in the warehouse ({_first_line(error)}): run `headrace build` first."
-    )
+def explained(error: Exception, kind: type[psycopg.Error]) -> WarehouseError:
+    """An error of Postgres as one that says what to do.
 
-
-def refused(error: Exception) -> WarehouseError:
-    """The error of a server that does not do what it is asked."""
+    Args:
+        error: of whatever driver.
+        kind: what psycopg calls such an error.
+    """
+    said = _first_line(error)
+    if issubclass(kind, psycopg.errors.UndefinedTable):
+        return WarehouseError(
+            f"A table is missing in the warehouse ({said}): run `headrace build` first."
+        )
+    if issubclass(kind, psycopg.OperationalError):
+        return WarehouseError(
+            f"Postgres does not answer ({said}): check that it runs (`headrace up` starts the "
+            "embedded one) and that HEADRACE_POSTGRES_URL is right."
+        )
     return WarehouseError(
-        f"Postgres refuses ({_first_line(error)}): the user of HEADRACE_POSTGRES_URL needs CREATE "
-        "on the database and SELECT on the sources, and the tables are to be those of this version "
+        f"Postgres refuses ({said}): the user of HEADRACE_POSTGRES_URL needs CREATE on the "
+        "database and SELECT on the sources, and the tables are to be those of this version "
         "(`headrace build --full-refresh` makes dbt's anew)."
-    )
-
-
-def silent(error: Exception) -> WarehouseError:
-    """The error of a server that does not answer."""
-    return WarehouseError(
-        f"Postgres does not answer ({_first_line(error)}): check that it runs "
-        "(`headrace up` starts the embedded one) and that HEADRACE_POSTGRES_URL is right."
     )
 
 

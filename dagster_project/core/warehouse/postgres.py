@@ -9,18 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import adbc_driver_postgresql.dbapi as adbc
+import psycopg
 import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from dagster_project.core.errors import WarehouseError
-from dagster_project.core.warehouse.connections import (
-    CONNECT_SECONDS,
-    missing,
-    refused,
-    scalar,
-    silent,
-)
+from dagster_project.core.warehouse.connections import CONNECT_SECONDS, explained, scalar
 from dagster_project.core.warehouse.contract import (
     CHUNK_SCHEMA,
     ID_SCHEMA,
@@ -288,17 +282,19 @@ class PostgresWarehouse(PostgresOperations):
                 connection = adbc.connect(url, autocommit=True)
                 found = _arrow_table(connection, query_text).cast(schema)
             except adbc.Error as error:
-                raise _explained(error) from error
+                raise explained(error, _kind(error)) from error
             self._arrow = connection
             return found
 
 
-def _explained(error: adbc.Error) -> WarehouseError:
-    if error.sqlstate == "42P01":
-        return missing(error)
-    # No state, or one of a connection, of the server's means or of somebody who stopped it.
-    is_silent = (error.sqlstate or "08")[:2] in {"08", "53", "57"}
-    return silent(error) if is_silent else refused(error)
+def _kind(error: adbc.Error) -> type[psycopg.Error]:
+    """What psycopg calls an error of the other driver; without a state no server said it."""
+    if not error.sqlstate:
+        return psycopg.OperationalError
+    try:
+        return psycopg.errors.lookup(error.sqlstate)
+    except KeyError:
+        return psycopg.Error
 
 
 def _arrow_table(connection: adbc.Connection, query: str) -> pa.Table:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_project.core.errors import HeadraceError
+from dagster_project.core.files import write_json
 from dagster_project.core.profile import PLACE_VARIABLES
 from dagster_project.core.settings import PACKAGE_PROJECT, Settings
 
@@ -148,7 +149,7 @@ class Dbt:
             if _read_json(stamp) != state:
                 self._manifest = self._written = None
                 manifest = self.invoke(["parse"])
-                _write_json(stamp, state)
+                write_json(stamp, state)
             yield manifest
 
     def _state_of_files(self) -> dict[str, Any]:
@@ -239,7 +240,7 @@ class Dbt:
         loaded = _read_json(path) or {}
         if force or loaded.get(where) != seeds:
             self.invoke(["seed", "--full-refresh"])
-            _write_json(path, loaded | {where: seeds})
+            write_json(path, loaded | {where: seeds})
 
     def invoke(self, arguments: Sequence[str], on_node: OnNode | None = None) -> Any:  # noqa: ANN401
         """Run one dbt command quietly; its log is in the home.
@@ -300,12 +301,6 @@ def _read_json(path: Path) -> Any:  # noqa: ANN401
         return json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-
-
-def _write_json(path: Path, value: object) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(value, indent=2, sort_keys=True))
-    part.replace(path)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagster_project.core.errors import ConfigurationError
+from dagster_project.core.files import write_json
 from dagster_project.core.profile import BigQueryPlace
 
 _HERE = Path(__file__).resolve().parents[1]
@@ -163,11 +164,7 @@ class Settings:
     def save(self, **values: str) -> None:
         """Keep ``values`` in the home's ``config.json``; the environment still comes first."""
         self.home.mkdir(parents=True, exist_ok=True)
-        path = self.home / "config.json"
-        merged = _read_config(self.home) | values
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n")
-        part.replace(path)
+        write_json(self.home / "config.json", _read_config(self.home) | values)
 
 
 def model_id(model: str) -> str:

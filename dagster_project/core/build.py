@@ -45,8 +45,6 @@ logger = logging.getLogger(__name__)
 _NO_POLICY = "none"
 _KEEP_PUBLISHED_DAYS = 30
 _KEEP_ANSWERS_DAYS = 365
-# What takes longer to reach readers is an incident.
-UNDER_WAY_SECONDS = 300
 
 
 class NotPublishedError(HeadraceError):
@@ -458,8 +456,8 @@ class Headrace:
         generation = generation or self.generation
         index = self.store.index(generation)
         with self._writing(generation), index.writer(self.settings.lock_wait):
-            version = index.version
-            if index.live_version != version:
+            version, live = index.version, index.live_version
+            if live != version:
                 started = time.perf_counter()
                 found = self.check(generation)
                 if not found.is_clean:
@@ -473,13 +471,12 @@ class Headrace:
                     self._refuse_worse(generation, index)
                 checked = time.perf_counter()
                 before, mark = self.warehouse.last_publication(generation.name), index.mark()
-                is_first = index.live_version is None
                 index.publish()
                 self.warehouse.ledger_published(
                     generation.name, version, checked - started, time.perf_counter() - checked
                 )
                 # A first publication is a load, not a change that somebody waits for.
-                if not is_first and before is not None and mark is not None:
+                if live is not None and before is not None and mark is not None:
                     self.warehouse.write_published(generation.name, before.batch_id, mark)
         if self.store.live() is None:
             self.store.promote(generation.name)
@@ -583,19 +580,18 @@ class Headrace:
         with self._writing(generation), index.writer(self.settings.lock_wait):
             return index.maintain(keep)
 
-    def verify(self, *, content: bool = False, under_way: bool = False) -> Difference:
+    def verify(self, *, content: bool = False, under_way: float = 0.0) -> Difference:
         """Compare the warehouse with the version that readers see, row by row.
 
         Args:
             content: compare all that a row says and that its vector is one, not hashes alone.
-            under_way: leave out what batches of the last five minutes did since the one that
+            under_way: leave out what batches of the last so many seconds did since the one that
                 readers see: while batches run, there is nearly always one on its way.
         """
         index, upto = self.live_index, None
         if under_way:
             # A batch's number is the time when it began, in milliseconds.
-            recent = int((time.time() - UNDER_WAY_SECONDS) * 1_000)
-            upto = max(index.live_mark() or 0, recent)
+            upto = max(index.live_mark() or 0, int((time.time() - under_way) * 1_000))
         return compare(self.warehouse, index, upto=upto, content=content)
 
     def repair(self, progress: Progress = lambda done, total: None) -> SyncReport:

@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dagster_project.core import build
 from dagster_project.core.build import Headrace, NotPublishedError
 from dagster_project.core.checks import CHECKS, Check, Finding, Status, hold_back
+from dagster_project.core.checks import index as index_checks
 from dagster_project.core.dbt import DbtError
 from dagster_project.core.ingest import ingest_files
 from dagster_project.core.retrieval import Principals, Ranking, Retriever
@@ -283,7 +283,7 @@ def test_a_row_that_was_lost_on_its_way_keeps_its_version_from_readers(
     assert index.live_version == version
     # It may be on its way; minutes later it is not.
     assert library.look(name).status is Status.PASS
-    monkeypatch.setattr(build, "UNDER_WAY_SECONDS", 0)
+    monkeypatch.setattr(index_checks, "ERROR_SECONDS", 0.0)
     found = library.look(name)
     assert found.status is Status.FAIL and BY_NAME[name].blocks
     assert "verify --repair" in BY_NAME[name].remedy_for(found)

@@ -203,7 +203,7 @@ def test_what_is_on_its_way_to_readers_is_no_difference(desk: Desk) -> None:
     desk.write("coming", "A note that is cut, and not embedded yet.")
     ingest_files(desk.headrace.warehouse, str(desk.folder), "notes")
     desk.headrace.dbt.build(WITHOUT_TESTS)
-    assert desk.headrace.verify(content=True, under_way=True).is_clean
+    assert desk.headrace.verify(content=True, under_way=300).is_clean
     assert desk.headrace.verify().missing
     assert desk.build().added == 1
 

@@ -24,6 +24,7 @@ from dagster_project.core.checks.documents import (
 from dagster_project.core.checks.index import (
     COMPLETE,
     CURRENT,
+    ERROR_SECONDS,
     FITS,
     IN_FORCE,
     LAG,
@@ -50,6 +51,7 @@ __all__ = [
     "COMPLETE",
     "CURRENT",
     "DOCUMENTS",
+    "ERROR_SECONDS",
     "FITS",
     "GATES",
     "IN_FORCE",

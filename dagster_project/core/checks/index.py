@@ -33,7 +33,7 @@ def same_rows(found: Mapping[str, Difference]) -> Finding:
 
 
 def _holds_what_the_warehouse_holds(headrace: Headrace) -> Finding:
-    difference = headrace.verify(content=True, under_way=True)
+    difference = headrace.verify(content=True, under_way=ERROR_SECONDS)
     return same_rows({headrace.live_generation.name: difference})
 
 

@@ -21,7 +21,7 @@ def is_local(uri: str) -> bool:
 def writer_lock(uri: str, name: str, wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold a lock file of the store; the kernel frees it when the process ends, however it ends.
 
-    An object store has no such lock: there the warehouse's, which every sync holds, stands alone.
+    An object store has no such lock: there the warehouse's, which all who write hold, stands alone.
 
     Args:
         uri: the store.

@@ -41,13 +41,13 @@ class Snapshot:
 
     @cached_property
     def _all(self) -> int:
-        return max(int(self.table.count_rows()), 1)
+        return max(self._fitting(""), 1)
 
     @cached_property
     def _fitting(self) -> Callable[[str], int]:
-        """How many rows a condition leaves; the indices of the filters know."""
-        count: Callable[[str], int] = self.table.count_rows
-        return lru_cache(_CONDITIONS)(count)
+        """How many rows a condition leaves, all where it is empty; the filters' indices know."""
+        table = self.table
+        return lru_cache(_CONDITIONS)(lambda condition: int(table.count_rows(condition or None)))
 
     @cached_property
     def glossary(self) -> Glossary:
@@ -63,7 +63,7 @@ class Snapshot:
     ) -> list[dict[str, Any]]:
         """The rows whose vectors are nearest to one, nearest first, with their `_rowid`."""
         condition = _all_of(conditions)
-        fitting = self._fitting(condition) if condition else self._all
+        fitting = self._fitting(condition)
 
         def find(probes: int | None) -> list[dict[str, Any]]:
             query = nearest(self.table, vector, limit, columns, probes).with_row_id(True)

@@ -20,9 +20,9 @@ from dagster_project.core.warehouse.postgres import PostgresWarehouse
 
 __all__ = [
     "CHUNK_SCHEMA",
+    "EVERYONE",
     "KEY_SCHEMA",
     "MORE",
-    "EVERYONE",
     "RAW_COLUMNS",
     "Answer",
     "Delivery",

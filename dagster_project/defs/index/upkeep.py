@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from dagster_project.core.checks import ERROR_SECONDS
 from dagster_project.defs.index.publishing import PUBLISHED
 from dagster_project.resources import HeadraceResource
 
@@ -27,7 +28,7 @@ def anti_entropy(config: AntiEntropyConfig, warehouse: HeadraceResource) -> dg.M
     metadata: dict[str, Any] = {}
     if config.repair:
         metadata["rows_mended"] = headrace.repair().written
-    found = headrace.verify(content=True, under_way=True)
+    found = headrace.verify(content=True, under_way=ERROR_SECONDS)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": headrace.live_index.count(),
